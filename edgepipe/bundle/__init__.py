@@ -1,0 +1,1 @@
+"""What is in a bundle: the manifest, and the files it names."""

@@ -1,0 +1,116 @@
+"""``edgepipe.json``: what the runtime reads, as versioned models that write it.
+
+``edgepipe.runtime.manifest`` reads the same file with the standard library alone; a contract test
+holds the two together.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgepipe import disk
+from edgepipe.artifacts import FileRecord, GraphRecord, OnnxModel, Provenance
+
+MANIFEST = "edgepipe.json"
+SCHEMA = 1
+Precision = Literal["fp32", "fp16", "int8", "q4"]
+
+
+class Accuracy(BaseModel):
+    """What the final validation measured for a variant, on the test split."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    accuracy: float
+    low: float
+    high: float
+    examples: int
+    agreement: float
+    """Share of test texts on which the variant and the reference answer alike."""
+
+
+class Variant(BaseModel):
+    """One precision of the model. Variants stand in order of preference: ``auto`` takes the first
+    one whose ``devices`` and ``cpu_features`` fit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str
+    precision: Precision
+    graphs: dict[str, GraphRecord]
+    devices: tuple[Literal["cpu", "cuda"], ...] = ("cpu", "cuda")
+    cpu_features: tuple[str, ...] = ()
+    """All needed, as /proc/cpuinfo spells them; empty: any CPU."""
+    batch_invariant: bool = True
+    """False when an answer depends on its batch mates (dynamic int8 takes ranges per batch)."""
+    accuracy: Accuracy | None = None
+
+
+class Manifest(BaseModel):
+    """The whole ``edgepipe.json``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    max_length: int
+    pad_token_id: int
+    tokenizer: str = "tokenizer.json"
+    variants: tuple[Variant, ...]
+    files: dict[str, FileRecord]
+    """Every file of the folder but this one and ``artifact.json``."""
+    provenance: Provenance
+    data: str = ""
+    """Digest of the dataset the figures come from."""
+    tools: dict[str, str] = Field(default_factory=dict)
+
+
+def variant_of(model: OnnxModel, name: str, accuracy: Accuracy | None = None) -> Variant:
+    """The manifest's entry for one OnnxModel."""
+    return Variant(
+        name=name,
+        precision=model.precision,
+        graphs=model.graphs,
+        devices=("cpu",) if model.precision == "int8" else ("cpu", "cuda"),
+        batch_invariant=model.precision != "int8",
+        accuracy=accuracy,
+    )
+
+
+def describe(model: OnnxModel) -> None:
+    """Write ``edgepipe.json`` into the folder of one OnnxModel, so that the runtime loads it.
+
+    Call it last, when every other file is in place.
+    """
+    manifest = Manifest(
+        name=model.precision,
+        task=model.task,
+        labels=model.labels,
+        max_length=model.max_length,
+        pad_token_id=model.pad_token_id,
+        variants=(variant_of(model, model.precision),),
+        files=file_records(model.path),
+        provenance=model.provenance,
+    )
+    write(manifest, model.path)
+
+
+def write(manifest: Manifest, folder: Path) -> None:
+    """``folder/edgepipe.json`` holds ``manifest``."""
+    disk.write_json(folder / MANIFEST, manifest.model_dump(mode="json", by_alias=True))
+
+
+def file_records(folder: Path) -> dict[str, FileRecord]:
+    """Size and SHA-256 of every file below ``folder`` that a manifest has to name."""
+    return {
+        name.as_posix(): FileRecord(
+            bytes=(folder / name).stat().st_size, sha256=disk.sha256(folder / name)
+        )
+        for name in disk.files_under(folder)
+        if name.as_posix() not in (MANIFEST, "artifact.json")
+    }
