@@ -64,14 +64,14 @@ class Stage(BaseModel, ABC, Generic[In, Out]):
     cached: ClassVar[bool] = True
     """False for clocks: they are taken anew in every run."""
 
-    def requires(self, inputs: In) -> None:  # noqa: B027 - optional by design
+    def requires(self, inputs: In) -> None:
         """Raise StageError when ``inputs`` cannot be worked on. Runs first, and is cheap."""
 
     @abstractmethod
     def run(self, inputs: In, into: Path, work: Work) -> Out:
         """Write the new artifact into the empty directory ``into`` and return its record."""
 
-    def ensures(self, made: Out) -> None:  # noqa: B027 - optional by design
+    def ensures(self, made: Out) -> None:
         """Raise StageError when ``made`` breaks what this stage promises."""
 
     def __call__(self, inputs: In, into: Path, work: Work) -> Out:

@@ -15,7 +15,7 @@ from edgepipe import disk
 from edgepipe.artifacts import FileRecord, GraphRecord, OnnxModel, Provenance
 
 MANIFEST = "edgepipe.json"
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 Precision = Literal["fp32", "fp16", "int8", "q4"]
 
 
@@ -34,7 +34,8 @@ class Accuracy(BaseModel):
 
 class Variant(BaseModel):
     """One precision of the model. Variants stand in order of preference: ``auto`` takes the first
-    one whose ``devices`` and ``cpu_features`` fit."""
+    one whose ``devices`` and ``cpu_features`` fit.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
