@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Where torch lives: models in, trained models out; nothing here knows stages or the run."""
