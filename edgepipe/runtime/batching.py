@@ -1,0 +1,46 @@
+"""Texts into batches of similar length, under a budget of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.int64]
+BUDGET = 256
+"""Tokens of a batch, padding included: past 128 to 512 of them a CPU gains nothing more."""
+
+
+def plan(lengths: Sequence[int], *, budget: int = BUDGET, equal: bool = False) -> list[list[int]]:
+    """Batches of indices into ``lengths``, shortest texts first, every index once.
+
+    A batch holds at most ``budget`` tokens, counting the padding to its longest text, but always at
+    least one text; so a budget of 1 gives single texts. ``equal`` allows only one length a batch.
+    """
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batches and _fits(
+            lengths[batches[-1][0]], lengths[index], len(batches[-1]), budget, equal
+        ):
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def _fits(shortest: int, longest: int, count: int, budget: int, equal: bool) -> bool:  # noqa: FBT001
+    return longest * (count + 1) <= budget and not (equal and shortest != longest)
+
+
+def pad(rows: Sequence[Sequence[int]], value: int) -> Ids:
+    """Rows as int64 [batch, longest], filled up with ``value`` on the right."""
+    padded = np.full((len(rows), max(map(len, rows))), value, np.int64)
+    for line, row in zip(padded, rows, strict=True):
+        line[: len(row)] = row
+    return padded
+
+
+def mask(lengths: Sequence[int]) -> Ids:
+    """int64 [batch, longest]: 1 where a row has a token, 0 where it is filled up."""
+    return (np.arange(max(lengths)) < np.asarray(lengths)[:, None]).astype(np.int64)

@@ -1,0 +1,69 @@
+"""What the processor can do, and how many cores this process may use."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+_PROC = Path("/proc")
+_SYS = Path("/sys")
+
+
+def cpu_features(cpuinfo: Path = _PROC / "cpuinfo") -> frozenset[str]:
+    """Features of the first core as the Linux kernel spells them; none where it does not tell.
+
+    Without them no variant that asks for a feature is chosen: slower, and never wrong.
+    """
+    try:
+        lines = cpuinfo.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() in ("flags", "Features"):  # x86 says flags, ARM says Features
+            return frozenset(value.split())
+    return frozenset()
+
+
+def usable_cores(proc: Path = _PROC, sys: Path = _SYS) -> int:
+    """Physical cores that this process may use, within its CPU affinity and cgroup quota; ≥ 1.
+
+    Two hardware threads of one core share its arithmetic units, so they count once.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        cpus = os.sched_getaffinity(0)
+    else:
+        cpus = set(range(os.cpu_count() or 1))
+    cores = len({_siblings(sys, cpu) for cpu in cpus})
+    return max(1, min(cores, math.ceil(_quota(proc, sys))))
+
+
+def _siblings(sys: Path, cpu: int) -> str:
+    """The hardware threads that share a core with ``cpu``, itself among them."""
+    path = sys / f"devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return str(cpu)
+
+
+def _quota(proc: Path, sys: Path) -> float:
+    """CPUs that the cgroups (version 2) of this process grant it; infinity without a limit."""
+    try:
+        lines = (proc / "self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return math.inf
+    group = next((line.removeprefix("0::/") for line in lines if line.startswith("0::")), "")
+    root = sys / "fs/cgroup"
+    folders = [root / group, *(root / group).parents]
+    return min((_limit(f / "cpu.max") for f in folders if f.is_relative_to(root)), default=math.inf)
+
+
+def _limit(path: Path) -> float:
+    """``cpu.max`` holds "max 100000" or "quota period", in microseconds."""
+    try:
+        quota, period = path.read_text(encoding="ascii").split()
+        return float(quota) / float(period)  # float("max") is a ValueError: no limit
+    except (OSError, ValueError):
+        return math.inf

@@ -1,0 +1,152 @@
+"""``edgepipe.json`` as the runtime reads it, with the standard library alone.
+
+``edgepipe.bundle.manifest`` writes the file; a contract test holds the two together.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, Literal
+
+from edgepipe.errors import BundleError, UsageError
+from edgepipe.runtime.records import MismatchError, decode
+
+MANIFEST = "edgepipe.json"
+SCHEMA = 1
+_AGAIN = "make or copy the bundle again"
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """onnxruntime session settings that belong to a graph."""
+
+    disabled_optimizers: tuple[str, ...] = ()
+    graph_optimization_level: Literal["disable", "basic", "extended", "all"] = "all"
+    config_entries: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One ONNX file, relative to the bundle, and the names of its inputs and outputs."""
+
+    file: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    session: SessionSettings = SessionSettings()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One precision of the model, and where it may run."""
+
+    name: str
+    precision: str
+    graphs: dict[str, Graph]
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    cpu_features: tuple[str, ...] = ()
+    batch_invariant: bool = True
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size and SHA-256 of one file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle says about itself. ``variants`` stand in order of preference."""
+
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    max_length: int
+    pad_token_id: int
+    variants: tuple[Variant, ...]
+    files: dict[str, FileRecord]
+    tokenizer: str = "tokenizer.json"
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest of the bundle at ``folder``, whose files are all there, in full size.
+
+    Contents are not hashed here: loading has to stay quick. Raises UsageError when there is no such
+    folder, and BundleError when the bundle is incomplete, damaged, of an unknown schema, or names a
+    file outside of itself.
+    """
+    if not folder.exists():
+        raise UsageError(f"there is no bundle at {folder}")
+    if not folder.is_dir():
+        raise BundleError(f"{folder} is a file; a bundle is a folder with {MANIFEST} in it")
+    manifest = _decode(folder / MANIFEST, _load(folder / MANIFEST))
+    for name in _named(manifest):
+        _check_file(folder, name, manifest.files)
+    return manifest
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        message = f"{path.parent} is not a bundle: it has no {MANIFEST}"
+        raise BundleError(f"{message}; a run of edgepipe writes one beside the model") from error
+    except (OSError, ValueError) as error:  # ValueError: not JSON, or not UTF-8
+        raise BundleError(f"{path} is damaged: {error}; {_AGAIN}") from error
+    if not isinstance(content, dict):
+        raise BundleError(f"{path} is damaged: it holds no object; {_AGAIN}")
+    return content
+
+
+def _decode(path: Path, content: dict[str, Any]) -> Manifest:
+    if content.get("schema") != SCHEMA:
+        found = f"{path} is of schema {content.get('schema')!r}, and this edgepipe reads {SCHEMA}"
+        raise BundleError(f"{found}: install the version of edgepipe that made it, or make it anew")
+    try:
+        manifest = decode(Manifest, content)
+    except MismatchError as error:
+        raise BundleError(f"{path} is damaged: {error}; {_AGAIN}") from error
+    for wrong, what in (
+        (not manifest.labels, "labels is empty"),
+        (manifest.max_length < 1, f"max_length is {manifest.max_length}"),
+        (not manifest.variants, "variants is empty"),
+    ):
+        if wrong:
+            raise BundleError(f"{path} is damaged: {what}; {_AGAIN}")
+    return manifest
+
+
+def _named(manifest: Manifest) -> list[str]:
+    """Every file that the manifest speaks of."""
+    graphs = [graph.file for variant in manifest.variants for graph in variant.graphs.values()]
+    return sorted({manifest.tokenizer, *graphs, *manifest.files})
+
+
+def _check_file(folder: Path, name: str, files: dict[str, FileRecord]) -> None:
+    if not _stays_inside(name):
+        raise BundleError(
+            f"{folder}: {MANIFEST} names {name!r}, outside the bundle; do not trust it"
+        )
+    path = folder / name
+    for part in (path, *path.parents):
+        if part == folder:
+            break
+        if part.is_symlink():
+            raise BundleError(f"{folder}: {name} is reached by a link; copy the files themselves")
+    if not path.is_file():
+        raise BundleError(f"{folder}: {name} is missing; {_AGAIN}")
+    if name not in files:
+        raise BundleError(f"{folder}: {MANIFEST} does not list {name} among its files; {_AGAIN}")
+    if path.stat().st_size != files[name].bytes:
+        found = f"{name} has {path.stat().st_size} bytes instead of {files[name].bytes}"
+        raise BundleError(f"{folder}: {found}; {_AGAIN}")
+
+
+def _stays_inside(name: str) -> bool:
+    """Whether ``name`` is a relative path with forward slashes that never climbs."""
+    posix, windows = PurePosixPath(name), PureWindowsPath(name)
+    climbs = ".." in posix.parts or posix.is_absolute() or bool(windows.drive)
+    return bool(posix.parts) and not climbs and "\\" not in name and "\0" not in name

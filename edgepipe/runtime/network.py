@@ -1,0 +1,116 @@
+"""A graph of an encoder with one head: token ids in, logits out, before and after a fork."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import weakref
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgepipe.errors import BundleError, DeviceError, UsageError
+from edgepipe.runtime.batching import Ids
+from edgepipe.runtime.manifest import Graph
+from edgepipe.runtime.session import PROVIDERS, SessionPlan, open_session
+
+Logits = NDArray[np.float32]
+IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
+
+
+class Network:
+    """An open session whose input names are resolved once. Safe to share between threads."""
+
+    def __init__(self, plan: SessionPlan, graph: Graph, labels: int) -> None:
+        """Open the session; BundleError when the file is not the graph that was promised."""
+        self.plan = plan
+        self._session: Any = open_session(plan)
+        self._closed = False
+        names = _input_names(self._session, plan, graph)
+        self.masks = MASK in names
+        """False: the graph cannot tell padding from text, so a batch must hold one length."""
+        self._types = TYPES in names
+        self._outputs = [_output_name(self._session, plan, graph, labels)]
+        _on_fork(self)
+
+    def run(self, ids: Ids, mask: Ids, types: Ids) -> Logits:
+        """Logits as float32 [batch, labels] for int64 inputs [batch, sequence]."""
+        feed = {IDS: ids}
+        if self.masks:
+            feed[MASK] = mask
+        if self._types:
+            feed[TYPES] = types
+        session = self._session or self._reopen()
+        return np.asarray(session.run(self._outputs, feed)[0], np.float32)
+
+    def providers(self) -> list[str]:
+        """Execution providers of the session, the preferred one first."""
+        return list((self._session or self._reopen()).get_providers())
+
+    def close(self) -> None:
+        """The session is given up; threads that are in it still get their answer."""
+        self._closed, self._session = True, None
+
+    def _reopen(self) -> Any:
+        """The session again, in a process that was forked from the one that opened it.
+
+        Two threads may do this at once; the later session stays, and nothing else is lost.
+        """
+        if self._closed:
+            raise UsageError("this classifier is closed; load the bundle again")
+        if self.plan.device == "cuda":
+            raise DeviceError("CUDA does not survive a fork: load the bundle in the child process")
+        self._session = session = open_session(self.plan)
+        return session
+
+    def abandon(self) -> None:
+        """Forget the session of the parent process without ever destroying it.
+
+        Its threads did not come along, and its destructor would wait for them forever.
+        """
+        if self._session is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
+            self._session = None
+
+
+def _on_fork(network: Network) -> None:
+    if not hasattr(os, "register_at_fork"):  # Windows cannot fork
+        return
+    reference = weakref.ref(network)
+
+    def abandon() -> None:
+        alive = reference()
+        if alive is not None:
+            alive.abandon()
+
+    os.register_at_fork(after_in_child=abandon)
+
+
+def _input_names(session: Any, plan: SessionPlan, graph: Graph) -> set[str]:
+    found = {value.name: value.type for value in session.get_inputs()}
+    if set(found) != set(graph.inputs):
+        promised = f"wants {sorted(found)}, and the manifest promises {sorted(graph.inputs)}"
+        raise BundleError(f"{plan.path} {promised}; make the bundle anew")
+    foreign = found.keys() - {IDS, MASK, TYPES}
+    if foreign or IDS not in found:
+        raise BundleError(f"{plan.path} wants {sorted(found)}: this runtime cannot feed that")
+    if set(found.values()) != {"tensor(int64)"}:
+        raise BundleError(f"{plan.path} wants {found}: this runtime feeds int64 alone")
+    return set(found)
+
+
+def _output_name(session: Any, plan: SessionPlan, graph: Graph, labels: int) -> str:
+    found = {value.name: value.shape for value in session.get_outputs()}
+    name = "logits" if "logits" in graph.outputs else next(iter(graph.outputs), "")
+    if name not in found:
+        raise BundleError(f"{plan.path} gives {sorted(found)}, and not the output {name!r}")
+    shape = found[name]
+    if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != labels):  # noqa: PLR2004
+        raise BundleError(f"{plan.path} gives {name} {shape}, not [batch, {labels} labels]")
+    return name
+
+
+def device_of(providers: list[str]) -> str:
+    """``cpu`` or ``cuda``, by the preferred provider of a session."""
+    return next(device for device, name in PROVIDERS.items() if name == providers[0])

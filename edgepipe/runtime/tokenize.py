@@ -1,0 +1,44 @@
+"""Text to token ids by the Rust tokenizer itself, without transformers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tokenizers import Encoding, Tokenizer
+
+from edgepipe.errors import BundleError, UsageError
+
+
+class TextTokenizer:
+    """Encodes single texts: truncated at ``max_length`` tokens (special ones included), unpadded.
+
+    Texts are encoded one by one on the calling thread: ``encode_batch`` would use a pool of one
+    thread a core, whatever the caller asked for, and that pool does not survive a fork.
+    Safe to share between threads.
+    """
+
+    def __init__(self, file: Path, max_length: int) -> None:
+        """Read ``tokenizer.json``; BundleError when it is damaged."""
+        try:
+            self._tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # tokenizers raises plain Exception
+            raise BundleError(
+                f"{file} is not a tokenizer: {error}; make the bundle anew"
+            ) from error
+        self._tokenizer.enable_truncation(max_length)
+        self._tokenizer.no_padding()
+
+    def encode(self, text: object, index: int = 0) -> Encoding:
+        """Ids and type ids of one text; UsageError with ``index`` when it is no usable text."""
+        if not isinstance(text, str):
+            raise UsageError(f"text {index} is of type {type(text).__name__}, not str")
+        try:
+            encoding = self._tokenizer.encode(text)
+        except TypeError as error:  # a str, so it cannot be expressed in UTF-8
+            raise UsageError(
+                f"text {index} holds a lone surrogate, which is no character: decode it again with "
+                "errors='replace'"
+            ) from error
+        if not encoding.ids:
+            raise UsageError(f"text {index} has no tokens, and this tokenizer adds no special ones")
+        return encoding
