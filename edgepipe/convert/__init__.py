@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The only place where torch and ONNX meet."""

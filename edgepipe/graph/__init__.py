@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""ONNX graphs: read, rewritten, quantized and run. Nothing here knows torch."""
