@@ -144,7 +144,7 @@ class Provenance(BaseModel):
 
 
 class Checkpoint(Artifact):
-    """A Hugging Face folder: config.json, model.safetensors, tokenizer.json, tokenizer_config.json."""
+    """A Hugging Face folder: config, model.safetensors, tokenizer.json, tokenizer_config.json."""
 
     kind = "checkpoint"
 
@@ -182,7 +182,7 @@ class GraphRecord(BaseModel):
 
 
 class OnnxModel(Artifact):
-    """Named ONNX graphs with tokenizer and ``edgepipe.json``: the runtime loads the folder as it is."""
+    """Named ONNX graphs, tokenizer and ``edgepipe.json``: the runtime loads the folder as it is."""
 
     kind = "onnx-model"
 
@@ -196,11 +196,11 @@ class OnnxModel(Artifact):
     opset: int = 0
     provenance: Provenance
     notes: dict[str, Any] = Field(default_factory=dict)
-    """What the report shows: parity error, matched fusions, candidates timed, layers left in float."""
+    """What the report shows: parity error, fusions, timed candidates, layers left in float."""
 
 
 class Report(Artifact):
-    """Figures in ``report.json``; ``content`` says which schema of ``edgepipe.measure.records``."""
+    """Figures in ``report.json``; ``content`` names its schema in ``edgepipe.measure.records``."""
 
     kind = "report"
 

@@ -26,7 +26,7 @@ _hooks: list[Hook] = []
 
 @contextlib.contextmanager
 def hooked(hook: Hook) -> Iterator[None]:
-    """Call ``hook(operation, path)`` before every operation; for tests that fail or kill the n-th."""
+    """Call ``hook(operation, path)`` before every operation, to fail or kill the n-th in tests."""
     _hooks.append(hook)
     try:
         yield
@@ -139,7 +139,7 @@ def publish(path: Path, place: Path) -> bool:
 
 
 def replace_folder(path: Path, place: Path) -> None:
-    """``place`` is what ``path`` was. After a kill in between, ``recover(place)`` brings one back."""
+    """``place`` is what ``path`` was; after a kill in between, ``recover(place)`` mends it."""
     recover(place)
     if place.exists():
         with _operation("rename", place):
@@ -149,7 +149,7 @@ def replace_folder(path: Path, place: Path) -> None:
 
 
 def recover(place: Path) -> None:
-    """Undo a ``replace_folder`` that was killed half-way: the earlier folder is at ``place`` again."""
+    """Finish or undo a ``replace_folder`` that was killed: one whole folder is at ``place``."""
     retired = _retired(place)
     if not retired.exists():
         return

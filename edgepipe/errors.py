@@ -26,7 +26,7 @@ class ExitCode(enum.IntEnum):
 
 
 class EdgepipeError(Exception):
-    """Base of every error raised on purpose: one message that says what, where and how to mend it."""
+    """Base of every error raised on purpose; its message says what, where and how to mend it."""
 
     exit_code: ExitCode = ExitCode.BUG
 

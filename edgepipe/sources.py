@@ -72,7 +72,7 @@ def _in_package(text: str) -> Path:
 
 
 def _from_hub(text: str) -> Path:
-    """A snapshot of ``hf://org/name`` or ``hf://org/name@revision``: safetensors only, never code."""
+    """A snapshot of ``hf://org/name`` or ``hf://org/name@revision``: safetensors, never code."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:

@@ -19,7 +19,7 @@ Out = TypeVar("Out", bound=Artifact)
 Named = Mapping[str, A]
 """An input port that takes a list of steps; the stage sees their artifacts by step name."""
 Device = Literal["cpu", "cuda"]
-Depends = Literal["seed", "device"]
+Depends = Literal["seed", "device", "name"]
 
 
 def _silent(done: int, total: int, message: str) -> None:
@@ -35,6 +35,8 @@ class Work:
     """
 
     path: Path
+    name: str = "model"
+    """The pipeline's."""
     seed: int = 0
     device: Device = "cpu"
     threads: int = 1
@@ -53,7 +55,7 @@ class Stage(BaseModel, ABC, Generic[In, Out]):
 
     version: ClassVar[str] = "1"
     inputs: ClassVar[type]
-    """A frozen dataclass of named ports: ``A``, ``A | B``, ``A | None`` (optional), ``Named[A]``."""
+    """A frozen dataclass of ports: ``A``, ``A | B``, ``A | None`` (optional), ``Named[A]``."""
     makes: ClassVar[type[Artifact]]
     tools: ClassVar[tuple[str, ...]] = ()
     """Distributions whose version the result depends on."""

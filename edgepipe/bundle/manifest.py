@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgepipe import disk
 from edgepipe.artifacts import FileRecord, GraphRecord, OnnxModel, Provenance
+from edgepipe.errors import BundleError
 
 MANIFEST = "edgepipe.json"
 SCHEMA: Literal[1] = 1
@@ -33,8 +34,10 @@ class Accuracy(BaseModel):
 
 
 class Variant(BaseModel):
-    """One precision of the model. Variants stand in order of preference: ``auto`` takes the first
-    one whose ``devices`` and ``cpu_features`` fit.
+    """One precision of the model.
+
+    Variants stand in order of preference: ``auto`` takes the first one whose ``devices`` and
+    ``cpu_features`` fit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -47,6 +50,8 @@ class Variant(BaseModel):
     """All needed, as /proc/cpuinfo spells them; empty: any CPU."""
     batch_invariant: bool = True
     """False when an answer depends on its batch mates (dynamic int8 takes ranges per batch)."""
+    tolerance: float | None = None
+    """How far logits may lie from ``golden.jsonl``, text by text, at exact length and batch 1."""
     accuracy: Accuracy | None = None
 
 
@@ -115,3 +120,15 @@ def file_records(folder: Path) -> dict[str, FileRecord]:
         for name in disk.files_under(folder)
         if name.as_posix() not in (MANIFEST, "artifact.json")
     }
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest of ``folder``; BundleError when there is none, or one of an unknown schema."""
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except OSError as error:
+        raise BundleError(f"{folder}: not a bundle: no readable {MANIFEST}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or MANIFEST
+        raise BundleError(f"{folder / MANIFEST}: {where}: {first['msg']}") from error

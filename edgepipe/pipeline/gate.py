@@ -1,0 +1,123 @@
+"""``[[gate]]``: what a candidate has to keep, as typed tables checked against the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edgepipe.artifacts import Artifact
+from edgepipe.pipeline.graph import Problem, Step, near
+
+Confidence = Annotated[float, Field(gt=0.5, lt=1)]
+
+
+class _Gate(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    of: str
+    """The candidate, by the name of its step."""
+    against: str
+    """The reference of the step that measures it."""
+
+
+class AccuracyGate(_Gate):
+    """The accuracy lost against the reference, on the same test texts, stays within a margin.
+
+    A test of non-inferiority: it passes when the one-sided upper bound of the drop (Tango 1998) is
+    within ``max_drop``, fails when the lower bound is beyond it, and is inconclusive between.
+    """
+
+    measure: Literal["accuracy"]
+    max_drop: Annotated[float, Field(ge=0, le=1)]
+    """A share: 0.015 is 1.5 points."""
+    confidence: Confidence = 0.95
+
+
+class AgreementGate(_Gate):
+    """The share of test texts that candidate and reference answer alike (Wilson's bounds)."""
+
+    measure: Literal["agreement"]
+    min_agreement: Annotated[float, Field(gt=0, le=1)]
+    confidence: Confidence = 0.95
+
+
+class LatencyGate(_Gate):
+    """How many times faster than the reference the candidate answers single texts."""
+
+    measure: Literal["latency"]
+    min_speedup: Annotated[float, Field(gt=0)]
+    confidence: Confidence = 0.95
+
+
+class SizeGate(_Gate):
+    """The bytes that ship, tokenizer and configuration included: exact, so never inconclusive."""
+
+    measure: Literal["size"]
+    max_ratio: Annotated[float, Field(gt=0)] | None = None
+    """Of the reference's bytes."""
+    max_bytes: Annotated[int, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> SizeGate:
+        if (self.max_ratio is None) == (self.max_bytes is None):
+            raise ValueError("a size gate has either max_ratio or max_bytes")
+        return self
+
+
+Gate = Annotated[
+    AccuracyGate | AgreementGate | LatencyGate | SizeGate, Field(discriminator="measure")
+]
+MEASURED_BY = {
+    "accuracy": "validate",
+    "agreement": "validate",
+    "size": "validate",
+    "latency": "benchmark",
+}
+PLAIN = " (plain session)"
+"""What the benchmark adds to a candidate's name for its arm with default session options."""
+
+
+def check_gates(
+    gates: Mapping[int, Gate],
+    steps: Sequence[Step],
+    broken: Mapping[str, type[Artifact] | None],
+) -> Iterator[Problem]:
+    """Every gate that no step measures; silent while broken steps leave that open."""
+    if broken:
+        return
+    for number, gate in gates.items():
+        use = MEASURED_BY[gate.measure]
+        measuring = [step for step in steps if step.use == use]
+        if not measuring:
+            yield Problem(("gate", number), f"no step with use = {use!r} measures {gate.measure}")
+            continue
+        if not any(_measures(step, gate) for step in measuring):
+            yield from _explain(number, gate, measuring)
+
+
+def _measures(step: Step, gate: Gate) -> bool:
+    return gate.against == step.wires.get("reference") and _bare(gate) in candidates(step)
+
+
+def candidates(step: Step) -> tuple[str, ...]:
+    """What a validate or benchmark step compares with its reference."""
+    wire = step.wires.get("candidates", ())
+    return (wire,) if isinstance(wire, str) else tuple(wire)
+
+
+def _bare(gate: Gate) -> str:
+    return gate.of.removesuffix(PLAIN) if gate.measure == "latency" else gate.of
+
+
+def _explain(number: int, gate: Gate, measuring: Sequence[Step]) -> Iterator[Problem]:
+    names = [name for step in measuring for name in candidates(step)]
+    references = [str(step.wires.get("reference")) for step in measuring]
+    if _bare(gate) not in names:
+        text = f"{gate.of!r} is no candidate of a {measuring[0].use} step"
+        yield Problem(("gate", number, "of"), text + near(gate.of, names))
+    if gate.against not in references:
+        text = f"{gate.against!r} is not the reference of a {measuring[0].use} step"
+        have = f"; that is {', '.join(references)}"
+        yield Problem(("gate", number, "against"), text + (near(gate.against, references) or have))

@@ -1,0 +1,192 @@
+"""Gates over committed reports: pass, fail or inconclusive, with the bound that decided."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from edgepipe.errors import ExitCode, UsageError
+from edgepipe.measure.records import BenchmarkReport, ValidationReport
+from edgepipe.pipeline.gate import AccuracyGate, AgreementGate, Gate, LatencyGate, SizeGate
+
+Measured = ValidationReport | BenchmarkReport
+R = TypeVar("R", ValidationReport, BenchmarkReport)
+
+
+class Outcome(enum.Enum):
+    """How a gate ended."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    """The bound clears the limit."""
+    FAIL = "fail"
+    """The other bound violates the limit."""
+    INCONCLUSIVE = "inconclusive"
+    """The limit lies between the bounds, or the measurement doubts itself."""
+
+
+class Verdict(BaseModel):
+    """One gate, judged. ``value`` with one-sided bounds ``low`` and ``high`` at its confidence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    measure: str
+    of: str
+    against: str
+    outcome: Literal["pass", "fail", "inconclusive"]
+    value: float
+    low: float
+    high: float
+    limit: float
+    limit_is: Literal["at most", "at least"]
+    confidence: float | None = None
+    note: str = ""
+    """Information, never part of the verdict: the power of the test, or a doubt."""
+
+
+def judge(gates: Iterable[Gate], reports: Sequence[Measured]) -> list[Verdict]:
+    """One verdict a gate, in order.
+
+    Raises UsageError when no report holds what a gate asks for.
+    """
+    return [_judge(gate, reports) for gate in gates]
+
+
+def exit_code(verdicts: Iterable[Verdict]) -> ExitCode:
+    """Failed if any gate failed, else inconclusive if any was, else fine."""
+    outcomes = {verdict.outcome for verdict in verdicts}
+    if "fail" in outcomes:
+        return ExitCode.GATE_FAILED
+    return ExitCode.INCONCLUSIVE if "inconclusive" in outcomes else ExitCode.OK
+
+
+def _judge(gate: Gate, reports: Sequence[Measured]) -> Verdict:
+    match gate:
+        case AccuracyGate():
+            return _accuracy(gate, _find(gate, reports, ValidationReport))
+        case AgreementGate():
+            return _agreement(gate, _find(gate, reports, ValidationReport))
+        case SizeGate():
+            return _size(gate, _find(gate, reports, ValidationReport))
+        case LatencyGate():
+            return _latency(gate, _find(gate, reports, BenchmarkReport))
+
+
+def _find(gate: Gate, reports: Sequence[Measured], kind: type[R]) -> R:
+    for report in reports:
+        if (
+            isinstance(report, kind)
+            and report.reference.name == gate.against
+            and any(arm.name == gate.of for arm in report.candidates)
+        ):
+            return report
+    raise UsageError(
+        f"gate {gate.measure} of {gate.of!r}: no report measures it against {gate.against!r}"
+    )
+
+
+def _verdict(  # noqa: PLR0913 - one call, everything named
+    gate: Gate,
+    *,
+    value: float,
+    low: float,
+    high: float,
+    limit: float,
+    at_most: bool,
+    confidence: float | None,
+    note: str = "",
+    doubt: str = "",
+) -> Verdict:
+    passes = high <= limit if at_most else low >= limit
+    fails = low > limit if at_most else high < limit
+    outcome = Outcome.PASS if passes else Outcome.FAIL if fails else Outcome.INCONCLUSIVE
+    if doubt:
+        outcome = Outcome.INCONCLUSIVE
+    return Verdict(
+        measure=gate.measure,
+        of=gate.of,
+        against=gate.against,
+        outcome=outcome.value,
+        value=value,
+        low=low,
+        high=high,
+        limit=limit,
+        limit_is="at most" if at_most else "at least",
+        confidence=confidence,
+        note=doubt or note,
+    )
+
+
+def _accuracy(gate: AccuracyGate, report: ValidationReport) -> Verdict:
+    from edgepipe.measure.statistics import drop_bounds
+
+    found = next(c for c in report.comparisons if c.candidate == gate.of)
+    b, c, n = found.reference_only, found.candidate_only, found.examples
+    bounds = drop_bounds(b, c, n, confidence=gate.confidence)
+    return _verdict(
+        gate,
+        value=found.drop,
+        low=bounds.low,
+        high=bounds.high,
+        limit=gate.max_drop,
+        at_most=True,
+        confidence=gate.confidence,
+        note=_power(b + c, n, gate.max_drop),
+    )
+
+
+def _power(discordant: int, examples: int, margin: float) -> str:
+    """Examples for 90 % power at 95 % confidence: 8.56 x flip rate / margin^2."""
+    if margin == 0 or discordant == 0:
+        return ""
+    need = math.ceil(8.56 * (discordant / examples) / margin**2)
+    return f"{examples} texts; about {need} would decide 9 times in 10 if nothing is lost"
+
+
+def _agreement(gate: AgreementGate, report: ValidationReport) -> Verdict:
+    from scipy.stats import binomtest
+
+    found = next(c for c in report.comparisons if c.candidate == gate.of)
+    alike = found.examples - found.flipped
+    two_sided = 1 - 2 * (1 - gate.confidence)
+    bounds = binomtest(alike, found.examples).proportion_ci(two_sided, method="wilson")
+    return _verdict(
+        gate,
+        value=found.agreement,
+        low=float(bounds.low),
+        high=float(bounds.high),
+        limit=gate.min_agreement,
+        at_most=False,
+        confidence=gate.confidence,
+    )
+
+
+def _size(gate: SizeGate, report: ValidationReport) -> Verdict:
+    found = next(arm for arm in report.candidates if arm.name == gate.of)
+    if gate.max_bytes is not None:
+        value, limit = float(found.bytes), float(gate.max_bytes)
+    else:
+        value, limit = found.bytes / report.reference.bytes, gate.max_ratio or 0.0
+    return _verdict(
+        gate, value=value, low=value, high=value, limit=limit, at_most=True, confidence=None
+    )
+
+
+def _latency(gate: LatencyGate, report: BenchmarkReport) -> Verdict:
+    from edgepipe.measure.statistics import ratio_bounds
+
+    found = next(s for s in report.speedups if s.candidate == gate.of)
+    bounds = ratio_bounds(found.log_ratios, confidence=gate.confidence)
+    return _verdict(
+        gate,
+        value=found.ratio,
+        low=bounds.low,
+        high=bounds.high,
+        limit=gate.min_speedup,
+        at_most=False,
+        confidence=gate.confidence,
+        doubt="; ".join(report.doubts),
+    )

@@ -1,0 +1,141 @@
+"""What a result depends on, as named parts, so that a cache miss can say which part changed."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from edgepipe import disk
+from edgepipe.artifacts import Artifact
+from edgepipe.measure.machine import machine_id
+from edgepipe.pipeline.graph import Step
+from edgepipe.pipeline.settings import RunSettings
+from edgepipe.sources import Source
+
+Key = Mapping[str, str]
+Inputs = Mapping[str, Artifact | Mapping[str, Artifact] | None]
+_FRAME = ("edgepipe.errors", "edgepipe.disk", "edgepipe.artifacts", "edgepipe.stage")
+
+
+def key_of(step: Step, inputs: Inputs, run: RunSettings, name: str) -> dict[str, str]:
+    """Everything the result of ``step`` depends on, one named part each."""
+    stage = step.stage
+    key = {
+        "stage": step.use,
+        "version": stage.version,
+        "code": code_hash(type(stage).__module__),
+        **{f"setting {name}": value for name, value in _settings(stage)},
+        **{f"source {where}": disk.digest(s.locate()) for where, s in sources(stage)},
+        **{f"input {port}": _digest(artifact) for port, artifact in inputs.items()},
+        **{f"tool {name}": _version(name) for name in stage.tools},
+    }
+    if "name" in stage.depends:
+        key["name"] = name
+    if "seed" in stage.depends:
+        key["seed"] = str(run.seed)
+    if "device" in stage.depends or stage.measures:
+        key["device"] = run.device
+    if stage.measures:
+        key |= {"machine": machine_id(), "threads": str(run.threads)}
+    return key
+
+
+def key_digest(key: Key) -> str:
+    """32 hex digits that name the cache entry of ``key``."""
+    return hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:32]
+
+
+def changes(old: Key, new: Key) -> list[str]:
+    """One line for each part that differs, with old and new value where a person can read them."""
+    return [
+        _change(part, old.get(part), new.get(part))
+        for part in sorted(old.keys() | new.keys())
+        if old.get(part) != new.get(part)
+    ]
+
+
+def _change(part: str, old: str | None, new: str | None) -> str:
+    if part.startswith(("setting ", "tool ", "seed", "device", "threads", "version")):
+        return f"{part}: {old or 'absent'} -> {new or 'absent'}"
+    return f"{part} changed"
+
+
+def sources(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Source]]:
+    """Every Source among the settings, nested tables included, with its dotted name."""
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, Source):
+            yield prefix + name, value
+        elif isinstance(value, BaseModel):
+            yield from sources(value, f"{prefix}{name}.")
+
+
+def _settings(stage: BaseModel) -> Iterator[tuple[str, str]]:
+    """Settings as JSON; a Source enters by its content instead, under ``source``."""
+    outside = {name for name, _ in sources(stage)}
+    for name, value in stage.model_dump(mode="json").items():
+        if name not in outside:
+            yield name, json.dumps(value, sort_keys=True)
+
+
+def _digest(artifact: Artifact | Mapping[str, Artifact] | None) -> str:
+    if artifact is None:
+        return "absent"
+    if isinstance(artifact, Artifact):
+        return artifact.digest
+    return json.dumps({name: a.digest for name, a in artifact.items()})
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@functools.cache
+def code_hash(module: str) -> str:
+    """SHA-256 over the syntax trees of ``module`` and of the edgepipe code it imports.
+
+    Comments and layout do not count; the frame itself (errors, disk, artifacts, stage) does not
+    either: ``Stage.version`` stands for what it changes.
+    """
+    total = hashlib.sha256()
+    for name, tree in sorted(_reachable(module).items()):
+        total.update(f"{name}\0{ast.dump(tree)}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def _reachable(module: str) -> dict[str, ast.Module]:
+    found: dict[str, ast.Module] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = None if name in found or name in _FRAME else _file(name)
+        if path is not None:
+            found[name] = ast.parse(path.read_bytes())
+            waiting += _imports(found[name])
+    return found
+
+
+def _file(module: str) -> Path | None:
+    spec = importlib.util.find_spec(module) if module.startswith("edgepipe.") else None
+    return Path(spec.origin) if spec and spec.origin else None
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Modules that ``tree`` may import: ``from a import b`` gives both ``a`` and ``a.b``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

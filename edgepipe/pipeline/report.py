@@ -1,0 +1,140 @@
+"""``artifacts/NAME/report.json``: what ran, what was measured, how it was judged."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgepipe import __version__, disk
+from edgepipe.artifacts import Artifact, Report
+from edgepipe.errors import BundleError
+from edgepipe.measure import records
+from edgepipe.measure.machine import Machine, machine
+from edgepipe.measure.records import BenchmarkReport, ValidationReport
+from edgepipe.pipeline.definition import Pipeline
+from edgepipe.pipeline.gate import Gate
+from edgepipe.pipeline.judge import Verdict
+from edgepipe.pipeline.run import StepResult
+
+SCHEMA: Literal[1] = 1
+Measured = Annotated[ValidationReport | BenchmarkReport, Field(discriminator="content")]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+
+class StepRecord(_Record):
+    """One step of the run."""
+
+    name: str
+    use: str
+    outcome: Literal["ran", "reused"]
+    why: tuple[str, ...]
+    seconds: float
+    kind: str
+    digest: str
+    bytes: int
+    notes: dict[str, Any]
+    """What the stage itself found worth reporting."""
+    key: dict[str, str]
+
+
+class RunReport(_Record):
+    """One run of one pipeline file."""
+
+    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    content: Literal["run"] = "run"
+    name: str
+    task: str
+    created: str
+    """UTC, ISO 8601."""
+    edgepipe: str
+    tools: dict[str, str]
+    machine: Machine
+    pipeline: str
+    """The whole pipeline file."""
+    steps: tuple[StepRecord, ...]
+    measured: dict[str, Measured]
+    """Reports of the validate and benchmark steps, by step name."""
+    gates: tuple[Gate, ...]
+    verdicts: tuple[Verdict, ...] = ()
+    """Empty until judged; then one a gate."""
+
+    def write(self, path: Path) -> None:
+        """``path`` holds this report as JSON, durably."""
+        disk.write_json(path, self.model_dump(mode="json", by_alias=True))
+
+    @property
+    def verdict(self) -> Literal["pass", "fail", "inconclusive", "no gates", "not judged"]:
+        """All verdicts in one word: a failure outweighs everything."""
+        if not self.gates:
+            return "no gates"
+        if len(self.verdicts) != len(self.gates):
+            return "not judged"
+        outcomes = [v.outcome for v in self.verdicts]
+        return "fail" if "fail" in outcomes else max(outcomes, key=["pass", "inconclusive"].index)
+
+
+def build(pipeline: Pipeline, results: Sequence[StepResult]) -> RunReport:
+    """What a finished run left, not judged yet."""
+    measured = {
+        r.step.name: records.read(r.artifact.path / records.REPORT)
+        for r in results
+        if isinstance(r.artifact, Report)
+    }
+    tools = {name for r in results for name in r.step.stage.tools}
+    return RunReport(
+        name=pipeline.name,
+        task=pipeline.task,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        edgepipe=__version__,
+        tools={name: importlib.metadata.version(name) for name in sorted(tools)},
+        machine=machine(),
+        pipeline=pipeline.text,
+        steps=tuple(_step(result) for result in results),
+        measured=measured,
+        gates=pipeline.gates,
+    )
+
+
+def read(path: Path) -> RunReport:
+    """The report at ``path``; BundleError when it is unreadable, damaged or of another schema."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        schema = json.loads(text).get("schema")
+    except (OSError, ValueError, AttributeError) as error:
+        raise BundleError(f"{path} is no readable report: {error}") from error
+    if schema != SCHEMA:
+        raise BundleError(f"{path} has schema {schema!r}; this edgepipe reads schema {SCHEMA}")
+    try:
+        return RunReport.model_validate_json(text)
+    except ValidationError as error:
+        raise BundleError(f"{path} is damaged: {error}") from error
+
+
+def _step(result: StepResult) -> StepRecord:
+    artifact = result.artifact
+    return StepRecord(
+        name=result.step.name,
+        use=result.step.use,
+        outcome=result.outcome.value,
+        why=result.why,
+        seconds=round(result.seconds, 3),
+        kind=artifact.kind,
+        digest=artifact.digest,
+        bytes=disk.size(artifact.path),
+        notes=_notes(artifact),
+        key=dict(result.key),
+    )
+
+
+def _notes(artifact: Artifact) -> dict[str, Any]:
+    notes: dict[str, Any] = getattr(artifact, "notes", {})
+    return notes

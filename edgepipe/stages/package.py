@@ -1,0 +1,102 @@
+"""OnnxModels to Bundle: one folder that runs without torch, with what was measured of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgepipe.artifacts import Bundle, OnnxModel, Report
+from edgepipe.errors import StageError
+from edgepipe.stage import Named, Stage, Work
+
+if TYPE_CHECKING:
+    from edgepipe.bundle.manifest import Accuracy
+
+_LEAST_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Variants in order of preference, and the validation that speaks for them."""
+
+    variants: Named[OnnxModel]
+    validation: Report | None = None
+
+
+class Package(Stage[Inputs, Bundle]):
+    """Assemble the bundle, then run every variant through the runtime on the golden texts."""
+
+    inputs = Inputs
+    makes = Bundle
+    tools = ("onnx", "onnxruntime", "tokenizers")
+    depends = frozenset({"name"})
+
+    def requires(self, inputs: Inputs) -> None:
+        """Variants of one model, and a validation rather than a benchmark."""
+        from edgepipe.bundle import layout
+
+        layout.check(inputs.variants)
+        if inputs.validation is not None and inputs.validation.content != "validation":
+            raise StageError("validation reads a benchmark; wire a validate step to it")
+
+    def run(self, inputs: Inputs, into: Path, work: Work) -> Bundle:
+        """A bundle whose every variant was loaded and run where it lies."""
+        from edgepipe.bundle import layout
+
+        accuracy, data = _measured(inputs)
+        made = layout.assemble(inputs.variants, accuracy, into, name=work.name, data=data)
+        if not (into / "golden.jsonl").exists():
+            return made
+        return layout.with_tolerances(into, made, list(_tolerances(into, made)))
+
+
+def _measured(inputs: Inputs) -> tuple[dict[str, Accuracy], str]:
+    """Accuracy by step name, and the digest of the dataset; empty without a validation."""
+    from edgepipe.bundle.manifest import Accuracy
+    from edgepipe.measure.records import REPORT, ValidationReport
+
+    if inputs.validation is None:
+        return {}, ""
+    report = ValidationReport.read(inputs.validation.path / REPORT)
+    agreement = {c.candidate: c.agreement for c in report.comparisons}
+    found = {
+        arm.name: Accuracy(
+            accuracy=arm.accuracy,
+            low=arm.interval.low,
+            high=arm.interval.high,
+            examples=report.examples,
+            agreement=agreement[arm.name],
+        )
+        for arm in report.candidates
+        if arm.digest == getattr(inputs.variants.get(arm.name), "digest", None)
+    }
+    return found, report.data
+
+
+def _tolerances(folder: Path, made: Bundle) -> Iterator[float]:
+    """Twice the largest difference seen from the golden logits, rounded up to two digits."""
+    import numpy as np
+
+    from edgepipe import runtime
+
+    golden = [json.loads(line) for line in (folder / "golden.jsonl").open(encoding="utf-8")]
+    texts = [g["text"] for g in golden]
+    expected = np.asarray([g["logits"] for g in golden], np.float32)
+    for variant in made.variants:
+        with runtime.load(folder, variant=variant, threads=1) as model:
+            off = float(np.abs(model.logits(texts, exact=True) - expected).max())
+        if not math.isfinite(off):
+            raise StageError(f"variant {variant} answers NaN or infinity on a golden text")
+        yield max(_LEAST_TOLERANCE, _rounded_up(2 * off))
+
+
+def _rounded_up(value: float) -> float:
+    """Two significant digits, never below ``value``."""
+    if value == 0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{math.ceil(value / unit) * unit:.2g}")
