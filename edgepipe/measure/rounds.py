@@ -1,0 +1,150 @@
+"""Process rounds: fresh children for every arm, blocks in random order, the same texts for all."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepipe.measure.child import Arm, Batch, Block, Child, running
+from edgepipe.measure.models import Device
+
+Progress = Callable[[int, int, str], None]
+_WARM_UP = 32
+
+
+def silent(done: int, total: int, message: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How long to measure: at least the minimum, then until the ratios are known well enough."""
+
+    rounds: int = 4
+    """Process rounds at least."""
+    round_seconds: float = 8.0
+    """Single texts are timed for so long in a round, at least."""
+    round_blocks: int = 6
+    """And for so many blocks of every arm."""
+    seconds: float = 120.0
+    """No further round begins when it would end after this; the minimum is run in any case."""
+    half_width: float = 0.02
+    """Enough is known when every ratio's 95 % interval reaches this far, relatively, or less."""
+    calls: int = 10
+    """Timed calls of a block."""
+    drop: int = 2
+    """Calls before them that warm the caches: another arm had the core meanwhile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What holds for every arm of a measurement."""
+
+    device: Device = "cpu"
+    threads: int = 1
+    seed: int = 0
+    budget: Budget = field(default_factory=Budget)
+
+    @property
+    def clock(self) -> Literal["cpu", "wall"]:
+        """CPU time where one CPU thread does all the work: it hardly sees a busy machine."""
+        return "cpu" if self.device == "cpu" and self.threads == 1 else "wall"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What is answered: texts one by one, and a batch for throughput (empty: not measured)."""
+
+    single: Sequence[str]
+    batch: Sequence[str] = ()
+
+
+@dataclass
+class ArmRound:
+    """What one child told."""
+
+    load_s: float
+    blocks: list[Block] = field(default_factory=list)
+    batch: Batch | None = None
+    peak_memory: int = 0
+
+    def times(self, clock: Literal["cpu", "wall"]) -> npt.NDArray[np.float64]:
+        """Nanoseconds, float64 [blocks, calls]; never 0."""
+        blocks = [b.cpu_ns if clock == "cpu" else b.wall_ns for b in self.blocks]
+        return np.maximum(np.asarray(blocks, np.float64), 1.0)
+
+
+class Session:
+    """A measurement under way: process rounds, each with all arms."""
+
+    def __init__(self, arms: Sequence[Arm], texts: Texts, conditions: Conditions) -> None:
+        self.arms = arms
+        self.texts = texts
+        self.conditions = conditions
+        self.rounds: list[list[ArmRound]] = []
+        self._random = np.random.default_rng(conditions.seed)
+        self._stream = self._endless(texts.single)
+
+    def run_round(self) -> None:
+        """One more round is in ``rounds``: an ArmRound for each arm, in their order."""
+        with contextlib.ExitStack() as stack:
+            children, told = self._start(stack)
+            self._singles(children, told)
+            for index in self._order():
+                if self.texts.batch:
+                    children[index].many(self.texts.batch[:_WARM_UP])
+                    told[index].batch = children[index].many(self.texts.batch)
+                told[index].peak_memory = children[index].peak_memory()
+        self.rounds.append(told)
+
+    def log_ratios(self, reference: int, candidate: int) -> tuple[tuple[float, ...], ...]:
+        """``ln(reference / candidate)`` of every block, by round: the median over its texts."""
+        clock = self.conditions.clock
+        return tuple(
+            tuple(
+                np.median(
+                    np.log(told[reference].times(clock) / told[candidate].times(clock)), axis=1
+                ).tolist()
+            )
+            for told in self.rounds
+        )
+
+    def _start(self, stack: contextlib.ExitStack) -> tuple[list[Child], list[ArmRound]]:
+        """All children, loaded one after the other so that none slows another's loading."""
+        threads = self.conditions.threads
+        clock: Literal["thread", "process"] = (
+            "thread" if self.conditions.clock == "cpu" else "process"
+        )
+        children = {}
+        told = {}
+        for index in self._order():
+            children[index] = stack.enter_context(running(self.arms[index], threads=threads))
+            told[index] = ArmRound(children[index].load(clock))
+        indices = range(len(self.arms))
+        return [children[i] for i in indices], [told[i] for i in indices]
+
+    def _singles(self, children: Sequence[Child], told: Sequence[ArmRound]) -> None:
+        budget = self.conditions.budget
+        end = time.monotonic() + budget.round_seconds
+        done = 0
+        while done < budget.round_blocks or time.monotonic() < end:
+            texts = list(itertools.islice(self._stream, budget.drop + budget.calls))
+            for index in self._order():
+                told[index].blocks.append(children[index].block(texts, budget.drop))
+            done += 1
+
+    def _order(self) -> list[int]:
+        return [int(index) for index in self._random.permutation(len(self.arms))]
+
+    def _endless(self, texts: Sequence[str]) -> Iterator[str]:
+        """Every text once in random order, then again in another order, and so on."""
+        while True:
+            for index in self._random.permutation(len(texts)):
+                yield texts[index]
