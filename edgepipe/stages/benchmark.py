@@ -11,7 +11,7 @@ from pydantic import Field
 
 from edgepipe.artifacts import Checkpoint, Dataset, OnnxModel, Report, Split
 from edgepipe.errors import StageError
-from edgepipe.stage import Named, Stage, Work
+from edgepipe.stage import Device, Named, Stage, Work
 
 if TYPE_CHECKING:
     from edgepipe.measure.child import Arm
@@ -123,18 +123,17 @@ def _arm(
     from dataclasses import replace
 
     from edgepipe.measure.child import Arm, onnx_arm
-    from edgepipe.measure.sizes import file_sizes
+    from edgepipe.measure.models import device_of, file_sizes
 
-    device, threads = conditions.device, conditions.threads
+    device, threads = device_of(model, conditions.device), conditions.threads
     if isinstance(model, OnnxModel):
-        device = "cpu" if model.precision == "int8" else device
         arm = onnx_arm(name, model.path, device=device, threads=threads, plain=plain)
     else:
         arm = Arm(name, _torch(model, device, threads), device=device)
     return replace(arm, digest=model.digest, bytes=sum(file_sizes(model).values()))
 
 
-def _torch(model: Checkpoint, device: str, threads: int) -> tuple[str, ...]:
+def _torch(model: Checkpoint, device: Device, threads: int) -> tuple[str, ...]:
     from edgepipe.measure.child import module
 
     return (

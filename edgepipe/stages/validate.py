@@ -12,7 +12,7 @@ from pydantic import Field
 
 from edgepipe.artifacts import Checkpoint, Dataset, OnnxModel, Report, Split
 from edgepipe.errors import StageError
-from edgepipe.stage import Named, Stage, Work
+from edgepipe.stage import Device, Named, Stage, Work
 
 if TYPE_CHECKING:
     from edgepipe.measure.accuracy import Answered, Predict
@@ -102,12 +102,11 @@ class Validate(Stage[Inputs, Report]):
         import numpy as np
 
         from edgepipe.measure.accuracy import Answered, answers, truncated
+        from edgepipe.measure.models import device_of
         from edgepipe.measure.texts import chunks, examples
 
         indices, cut, rows = [], 0, data.splits[self.split].rows
-        device = (
-            "cpu" if isinstance(model, OnnxModel) and model.precision == "int8" else work.device
-        )
+        device = device_of(model, work.device)
         with _predictor(model, device, work.threads) as predict:
             for number, chunk in enumerate(chunks(examples(data, self.split), _CHUNK)):
                 work.progress(number * _CHUNK, rows, f"{name} answers")
@@ -141,7 +140,7 @@ def _require_comparable(
 
 
 @contextmanager
-def _predictor(model: Model, device: str, threads: int) -> Iterator[Predict]:
+def _predictor(model: Model, device: Device, threads: int) -> Iterator[Predict]:
     """Texts to logits: by torch for a checkpoint, by the runtime for ONNX."""
     if isinstance(model, Checkpoint):
         from edgepipe.training import predict
