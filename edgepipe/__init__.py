@@ -1,3 +1,30 @@
-"""Compress, prove and run transformers: from a checkpoint and a dataset to an ONNX bundle."""
+"""Compress, prove and run transformers: from a checkpoint and a dataset to an ONNX bundle.
+
+``plan``, ``run``, ``gate`` and ``load`` are the command line's verbs as functions. Nothing is
+imported until one of them is used: ``import edgepipe`` and ``edgepipe.runtime`` stay light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgepipe.api import gate, plan, run
+    from edgepipe.runtime import load
 
 __version__ = "0.1.0"
+__all__ = ["gate", "load", "plan", "run"]
+_HOME = {
+    "gate": "edgepipe.api",
+    "load": "edgepipe.runtime",
+    "plan": "edgepipe.api",
+    "run": "edgepipe.api",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'edgepipe' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

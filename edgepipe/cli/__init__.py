@@ -1,1 +1,99 @@
-"""Placeholder."""
+"""The command line: one file a command, and the only place that prints or exits."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+
+import click
+
+from edgepipe import __version__
+from edgepipe.errors import EdgepipeError, ExitCode
+
+COMMANDS = {
+    "init": "Look at a model and a data file, and write a pipeline file to start from.",
+    "compress": "init, then run.",
+    "plan": "Say what a run would reuse and run, and why.",
+    "run": "Run a pipeline file, reusing what is already made, and judge the result.",
+    "predict": "Classify texts with a bundle.",
+    "benchmark": "Show every variant of a bundle: accuracy, size and speed side by side.",
+    "gate": "Judge a report again, without running anything.",
+    "schema": "Print the JSON Schema of pipeline files.",
+    "doctor": "Check Python, packages, CPU, CUDA and disk, with a remedy for each finding.",
+}
+
+
+class _Lazy(click.Group):
+    """Knows its commands by name and imports only the one that is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of use, not of the alphabet."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, from ``edgepipe.cli.NAME``."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"edgepipe.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Like click's own, with a suggestion for a misspelt command."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.NoSuchCommand(args[0], possibilities=list(COMMANDS), ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One line a command, without importing it."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edgepipe")
+def cli() -> None:
+    """Take a transformer and a dataset to a small, fast ONNX bundle that provably works.
+
+    Exit codes: 0 fine, 1 our bug, 2 wrong file or call, 3 a step could not work, 4 a gate failed,
+    5 the measurement is inconclusive, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """The ``edgepipe`` program: runs the command line and ends with its exit code."""
+    sys.exit(call(sys.argv[1:]))
+
+
+def call(args: list[str]) -> int:
+    """Run ``edgepipe ARGS`` and return its exit code; messages of errors go to stderr."""
+    try:
+        result = cli.main(args, prog_name="edgepipe", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except EdgepipeError as error:
+        click.echo(_message(error), err=True)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; finished steps are kept, run again to go on", err=True)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except Exception:  # noqa: BLE001 - the last resort: a bug must not look like anything else
+        click.echo(traceback.format_exc(), err=True)
+        click.echo("this is a bug in edgepipe; please report the lines above", err=True)
+        return ExitCode.BUG
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def _message(error: EdgepipeError) -> str:
+    """``error: `` before the first line; further problems one a line."""
+    return "\n".join(f"error: {line}" for line in str(error).splitlines())

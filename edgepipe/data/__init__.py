@@ -1,6 +1,6 @@
 """Labelled texts on disk: CSV, TSV, JSONL, Parquet and ``datasets`` folders, read as streams."""
 
 from edgepipe.data.build import Shares, build
-from edgepipe.data.readers import Columns, columns, examples, parts
+from edgepipe.data.readers import Columns, examples, parts, rows
 
-__all__ = ["Columns", "Shares", "build", "columns", "examples", "parts"]
+__all__ = ["Columns", "Shares", "build", "examples", "parts", "rows"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import time
 from collections.abc import Sequence
@@ -84,18 +83,13 @@ class RunReport(_Record):
 
 def build(pipeline: Pipeline, results: Sequence[StepResult]) -> RunReport:
     """What a finished run left, not judged yet."""
-    measured = {
-        r.step.name: records.read(r.artifact.path / records.REPORT)
-        for r in results
-        if isinstance(r.artifact, Report)
-    }
-    tools = {name for r in results for name in r.step.stage.tools}
+    measured = {r.step.name: _measured(r) for r in results if isinstance(r.artifact, Report)}
     return RunReport(
         name=pipeline.name,
         task=pipeline.task,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         edgepipe=__version__,
-        tools={name: importlib.metadata.version(name) for name in sorted(tools)},
+        tools=_tools(results),
         machine=machine(),
         pipeline=pipeline.text,
         steps=tuple(_step(result) for result in results),
@@ -117,6 +111,23 @@ def read(path: Path) -> RunReport:
         return RunReport.model_validate_json(text)
     except ValidationError as error:
         raise BundleError(f"{path} is damaged: {error}") from error
+
+
+def _measured(result: StepResult) -> ValidationReport | BenchmarkReport:
+    """The report of a step, its reference called by the name of the step it came from."""
+    found = records.read(result.artifact.path / records.REPORT)
+    name = str(result.step.wires["reference"])
+    return found.model_copy(update={"reference": found.reference.model_copy(update={"name": name})})
+
+
+def _tools(results: Sequence[StepResult]) -> dict[str, str]:
+    """Versions of every declared tool, as the keys have them."""
+    return {
+        part.removeprefix("tool "): version
+        for result in results
+        for part, version in result.key.items()
+        if part.startswith("tool ") and version != "not installed"
+    }
 
 
 def _step(result: StepResult) -> StepRecord:

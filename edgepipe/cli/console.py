@@ -1,0 +1,156 @@
+"""What commands share: options, data on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from edgepipe.pipeline.graph import Step
+    from edgepipe.pipeline.run import Listener, StepResult
+
+F = TypeVar("F", bound=Callable[..., Any])
+_EVERY = 10.0
+"""Seconds between plain progress lines."""
+
+
+def artifacts_option(command: F) -> F:
+    """``--artifacts FOLDER``: where runs leave bundles, reports and the cache."""
+    return click.option(
+        "--artifacts",
+        type=click.Path(path_type=Path, file_okay=False),
+        default="artifacts",
+        show_default=True,
+        envvar="EDGEPIPE_ARTIFACTS",
+        help="Where bundles, reports and the cache lie.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """``--json``: the same, for programs."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(
+        command
+    )
+
+
+def emit(value: object) -> None:
+    """``value`` as JSON on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr."""
+    click.echo(text, err=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, words: bool = False) -> None:
+    """A table on stdout, figures to the right unless all cells are ``words``."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        drawn.add_column(column, justify="left" if words or number == 0 else "right", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*(_escape(cell) for cell in row))
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, highlight=False).print(drawn)
+
+
+def _escape(cell: str) -> str:
+    from rich.markup import escape
+
+    return escape(cell)
+
+
+def listener() -> Listener:
+    """Progress on stderr: a live bar in a terminal, plain lines elsewhere."""
+    from edgepipe.pipeline.run import Listener
+
+    shown = _Bar() if sys.stderr.isatty() else _Lines()
+    return Listener(started=shown.started, progress=shown.progress, ended=shown.ended)
+
+
+class _Lines:
+    """Progress as plain lines, at most one every ten seconds within a step."""
+
+    def __init__(self) -> None:
+        self.step = ""
+        self.begun = 0.0
+        self.last = 0.0
+
+    def started(self, step: Step, why: Sequence[str]) -> None:
+        self.step, self.begun = step.name, time.monotonic()
+        self.last = self.begun
+        say(f"{step.name} ({step.use}): running, because {_because(why)}")
+
+    def progress(self, done: int, total: int, message: str) -> None:
+        now = time.monotonic()
+        if now - self.last >= _EVERY:
+            self.last = now
+            say(f"{self.step}: {message} {done}/{total}{_left(now - self.begun, done, total)}")
+
+    def ended(self, result: StepResult) -> None:
+        say(_ending(result))
+
+
+class _Bar:
+    """Progress as one live bar a step."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.bar = Progress(
+            TextColumn("{task.fields[step]}"),
+            BarColumn(),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            transient=True,
+            console=_stderr(),
+        )
+        self.task: Any = None
+
+    def started(self, step: Step, why: Sequence[str]) -> None:
+        say(f"{step.name} ({step.use}): running, because {_because(why)}")
+        self.bar.start()
+        self.task = self.bar.add_task("", total=None, step=step.name)
+
+    def progress(self, done: int, total: int, message: str) -> None:
+        if self.task is not None:
+            self.bar.update(self.task, completed=done, total=total, description=message)
+
+    def ended(self, result: StepResult) -> None:
+        if self.task is not None:
+            self.bar.remove_task(self.task)
+            self.task = None
+            self.bar.stop()
+        say(_ending(result))
+
+
+def _stderr() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _because(why: Sequence[str]) -> str:
+    return "; ".join(why) or "nothing is there to reuse"
+
+
+def _ending(result: StepResult) -> str:
+    if result.outcome.value == "reused":
+        return f"{result.step.name} ({result.step.use}): reused"
+    return f"{result.step.name} ({result.step.use}): done in {result.seconds:.1f} s"
+
+
+def _left(spent: float, done: int, total: int) -> str:
+    if done <= 0 or total <= done:
+        return ""
+    return f", about {spent / done * (total - done):.0f} s left"

@@ -1,0 +1,176 @@
+"""What a model is: an ONNX file, a classifier already fine-tuned, or a base to fine-tune."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edgepipe.errors import MissingDependencyError, UsageError
+from edgepipe.sources import Source
+
+Kind = Literal["base", "classifier", "onnx"]
+TASK = "text-classification"
+_BASE_TASKS = ("feature-extraction", "fill-mask", "sentence-similarity")
+_LONGEST = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelGuess:
+    """What was found in the model's folder."""
+
+    kind: Kind
+    why: str
+    """The evidence, for a person."""
+    layers: int = 0
+    labels: tuple[str, ...] = ()
+    limit: int = _LONGEST
+    """Tokens the model can read."""
+    unknown: float = 0.0
+    """Share of the sample's tokens that the tokenizer does not know."""
+    truncated: float = 0.0
+    """Share of the sample's texts that are longer than ``limit``."""
+
+
+def look_at_model(
+    model: Source, labels: Sequence[str], texts: Sequence[str], task: str | None
+) -> ModelGuess:
+    """Read configuration and tokenizer of ``model``; no weights are loaded.
+
+    Raises UsageError when it is no model, or one for another task and ``task`` was not given.
+    """
+    place = model.locate()
+    if place.is_file():
+        if place.suffix != ".onnx":
+            raise UsageError(f"{model}: a model is a folder or an .onnx file")
+        return _onnx(place)
+    config = _config(place, model)
+    unknown, truncated, limit = _read_texts(place, model, texts, _limit(config))
+    kind, why = _kind(config, labels, task, model)
+    return ModelGuess(
+        kind=kind,
+        why=why,
+        layers=_layers(config),
+        labels=_labels(config) if kind == "classifier" else (),
+        limit=limit,
+        unknown=unknown,
+        truncated=truncated,
+    )
+
+
+def _onnx(place: Path) -> ModelGuess:
+    """An ONNX file brings its labels where a config.json lies beside it, or one folder up."""
+    for folder in (place.parent, place.parent.parent):
+        if (folder / "config.json").is_file():
+            names = _labels(_config(folder, Source(str(place))))
+            return ModelGuess(kind="onnx", why="an ONNX file with its config.json", labels=names)
+    return ModelGuess(kind="onnx", why="an ONNX file")
+
+
+def _config(place: Path, model: Source) -> dict[str, Any]:
+    try:
+        found = json.loads((place / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{model}: no readable config.json in {place}: {error}") from error
+    if not isinstance(found, dict) or "model_type" not in found:
+        raise UsageError(
+            f"{model}: config.json names no model_type, so the architecture is unknown"
+        )
+    return found
+
+
+def _kind(
+    config: dict[str, Any], labels: Sequence[str], task: str | None, model: Source
+) -> tuple[Kind, str]:
+    """A classifier whose labels fit the data is used as it is; anything else is a base."""
+    architecture = next(iter(config.get("architectures") or []), "")
+    found = _infer_task(architecture, config["model_type"], model)
+    if found == TASK:
+        names = _labels(config)
+        if _fits(names, labels):
+            return "classifier", f"{architecture} with the labels {', '.join(names)}"
+        return "base", f"{architecture}, whose {len(names)} labels are not those of the data"
+    if found not in _BASE_TASKS and task is None:
+        raise UsageError(
+            f"{model}: {architecture} is for {found}; give --task {TASK} to fine-tune it for that"
+        )
+    return "base", f"{architecture or config['model_type']}, without a classification head"
+
+
+def _fits(names: Sequence[str], labels: Sequence[str]) -> bool:
+    numbers = [str(n) for n in range(len(names))]
+    return set(labels) <= set(names) or (set(labels) <= set(numbers) and len(names) == len(labels))
+
+
+def _infer_task(architecture: str, model_type: str, model: Source) -> str:
+    """The task of an architecture, by optimum's TasksManager."""
+    try:
+        import transformers
+        from optimum.exporters.tasks import TasksManager
+    except ImportError as error:
+        raise MissingDependencyError("optimum", "build", "looking at a model") from error
+    try:
+        TasksManager.get_model_class_for_task(TASK, framework="pt", model_type=model_type)
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"{model}: {model_type!r} cannot be used for {TASK}: {error}") from error
+    cls = getattr(transformers, architecture, None)
+    if cls is None:
+        return "feature-extraction"
+    try:
+        return str(TasksManager.infer_task_from_model(cls))
+    except ValueError:
+        return "feature-extraction"
+
+
+def _labels(config: dict[str, Any]) -> tuple[str, ...]:
+    names = config.get("id2label") or {}
+    return tuple(names[key] for key in sorted(names, key=int))
+
+
+def _layers(config: dict[str, Any]) -> int:
+    for key in ("num_hidden_layers", "n_layers", "num_layers"):
+        if isinstance(config.get(key), int):
+            return int(config[key])
+    return 0
+
+
+def _limit(config: dict[str, Any]) -> int:
+    positions = config.get("max_position_embeddings", _LONGEST)
+    offset = config.get("pad_token_id", 0) + 1 if config["model_type"] in _OFFSET else 0
+    return max(1, int(positions) - offset)
+
+
+_OFFSET = ("roberta", "xlm-roberta", "camembert", "mpnet")
+"""Families whose position ids start after the padding id."""
+
+
+def _read_texts(
+    place: Path, model: Source, texts: Sequence[str], limit: int
+) -> tuple[float, float, int]:
+    """Shares of unknown tokens and of truncated texts, and the limit in tokens."""
+    from tokenizers import Tokenizer
+
+    if not (place / "tokenizer.json").is_file():
+        return 0.0, 0.0, limit
+    try:
+        tokenizer = Tokenizer.from_file(str(place / "tokenizer.json"))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise UsageError(f"{model}: tokenizer.json is damaged: {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    unknown = _unknown_id(tokenizer)
+    encoded = [e.ids for e in tokenizer.encode_batch(list(texts))]
+    tokens = sum(map(len, encoded)) or 1
+    lost = sum(ids.count(unknown) for ids in encoded) if unknown is not None else 0
+    longer = sum(len(ids) > limit for ids in encoded)
+    return lost / tokens, longer / max(1, len(encoded)), limit
+
+
+def _unknown_id(tokenizer: Any) -> int | None:
+    for token in ("[UNK]", "<unk>"):
+        found: int | None = tokenizer.token_to_id(token)
+        if found is not None:
+            return found
+    return None
