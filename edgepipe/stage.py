@@ -81,7 +81,9 @@ class Stage(BaseModel, ABC, Generic[In, Out]):
         self.requires(inputs)
         made = self.run(inputs, into, work)
         if not isinstance(made, self.makes):
-            raise StageError(f"{type(self).__name__} made {type(made).__name__}, not {self.makes}")
+            raise StageError(
+                f"{type(self).__name__} made {type(made).__name__}, not {self.makes.__name__}"
+            )
         if made.path != into:
             raise StageError(f"{type(self).__name__} wrote to {made.path} instead of {into}")
         self.ensures(made)
