@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from types import EllipsisType, TracebackType
 from typing import Self, overload
 
@@ -14,9 +13,9 @@ from tokenizers import Encoding
 from edgepipe.errors import UsageError
 from edgepipe.runtime import batching
 from edgepipe.runtime.manifest import Manifest, Variant
-from edgepipe.runtime.network import Logits, Network, device_of
+from edgepipe.runtime.network import Logits, Network
 from edgepipe.runtime.scores import Prediction, best, ranked
-from edgepipe.runtime.session import config_entries
+from edgepipe.runtime.session import effective_settings
 from edgepipe.runtime.tokenize import TextTokenizer
 
 Texts = Sequence[str]
@@ -89,18 +88,16 @@ class TextClassifier:
 
     def explain(self) -> dict[str, object]:
         """What runs and how, as plain JSON values."""
-        plan, providers = self._network.plan, self._network.providers()
-        settings = {"inter_op_num_threads": 1, **asdict(plan.settings)}
-        settings["config_entries"] = config_entries(plan.settings)
+        plan = self._network.plan
         return {
             "bundle": self._manifest.name,
             "variant": self._variant.name,
             "precision": self._variant.precision,
             "batch_invariant": self._variant.batch_invariant,
-            "device": device_of(providers),
-            "provider": providers[0],
+            "device": plan.device,
+            "provider": self._network.provider(),
             "threads": plan.threads,
-            "session": {} if plan.plain else settings,
+            "session": effective_settings(plan),
             "max_length": self._manifest.max_length,
             "labels": list(self.labels),
         }

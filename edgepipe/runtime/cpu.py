@@ -36,7 +36,7 @@ def usable_cores(proc: Path = _PROC, sys: Path = _SYS) -> int:
     else:
         cpus = set(range(os.cpu_count() or 1))
     cores = len({_siblings(sys, cpu) for cpu in cpus})
-    return max(1, min(cores, math.ceil(_quota(proc, sys))))
+    return max(1, math.ceil(min(cores, _quota(proc, sys))))
 
 
 def _siblings(sys: Path, cpu: int) -> str:

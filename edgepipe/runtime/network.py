@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgepipe.errors import BundleError, DeviceError, UsageError
 from edgepipe.runtime.batching import Ids
 from edgepipe.runtime.manifest import Graph
-from edgepipe.runtime.session import PROVIDERS, SessionPlan, open_session
+from edgepipe.runtime.session import SessionPlan, open_session
 
 Logits = NDArray[np.float32]
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
@@ -44,9 +44,9 @@ class Network:
         session = self._session or self._reopen()
         return np.asarray(session.run(self._outputs, feed)[0], np.float32)
 
-    def providers(self) -> list[str]:
-        """Execution providers of the session, the preferred one first."""
-        return list((self._session or self._reopen()).get_providers())
+    def provider(self) -> str:
+        """The execution provider that the session prefers, by its own word."""
+        return str((self._session or self._reopen()).get_providers()[0])
 
     def close(self) -> None:
         """The session is given up; threads that are in it still get their answer."""
@@ -109,8 +109,3 @@ def _output_name(session: Any, plan: SessionPlan, graph: Graph, labels: int) -> 
     if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != labels):  # noqa: PLR2004
         raise BundleError(f"{plan.path} gives {name} {shape}, not [batch, {labels} labels]")
     return name
-
-
-def device_of(providers: list[str]) -> str:
-    """``cpu`` or ``cuda``, by the preferred provider of a session."""
-    return next(device for device, name in PROVIDERS.items() if name == providers[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,12 @@ class SessionPlan:
 
 
 def onnxruntime() -> ModuleType:
-    """The module onnxruntime; MissingDependencyError without it, DeviceError when it is broken."""
+    """The module onnxruntime; MissingDependencyError without it, DeviceError when it is broken.
+
+    The official builds from 1.29 on report to their maker over the network unless this variable
+    is set before the import; the thread that does so also hangs a forked child at its exit.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         module = importlib.import_module("onnxruntime")
     except ImportError as error:
@@ -117,17 +123,29 @@ def _options(ort: ModuleType, plan: SessionPlan) -> Any:
     level = _LEVELS[plan.settings.graph_optimization_level]
     options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
     options.inter_op_num_threads = 1
-    for key, value in config_entries(plan.settings).items():
+    for key, value in _entries(plan.settings).items():
         options.add_session_config_entry(key, value)
     return options
 
 
-def config_entries(settings: SessionSettings) -> dict[str, str]:
-    """The session's config entries: threads wait without spinning unless the bundle says otherwise.
+def _entries(settings: SessionSettings) -> dict[str, str]:
+    """Config entries: threads wait without spinning unless the bundle says otherwise.
 
     A spinning thread takes the core from others and burns seconds of CPU after a single request.
     """
     return {"session.intra_op.allow_spinning": "0", **settings.config_entries}
+
+
+def effective_settings(plan: SessionPlan) -> dict[str, object]:
+    """What differs from onnxruntime's defaults, beside the threads, as plain JSON values."""
+    if plan.plain:
+        return {}
+    return {
+        "graph_optimization_level": plan.settings.graph_optimization_level,
+        "disabled_optimizers": list(plan.settings.disabled_optimizers),
+        "inter_op_num_threads": 1,
+        "config_entries": _entries(plan.settings),
+    }
 
 
 @contextlib.contextmanager

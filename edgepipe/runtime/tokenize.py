@@ -18,13 +18,18 @@ class TextTokenizer:
     """
 
     def __init__(self, file: Path, max_length: int) -> None:
-        """Read ``tokenizer.json``; BundleError when it is damaged."""
+        """Read ``tokenizer.json``; BundleError when it is damaged, or no text would fit."""
         try:
             self._tokenizer = Tokenizer.from_file(str(file))
         except Exception as error:  # tokenizers raises plain Exception
             raise BundleError(
                 f"{file} is not a tokenizer: {error}; make the bundle anew"
             ) from error
+        special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        if max_length <= special:  # tokenizers would not truncate at all
+            raise BundleError(
+                f"{file}: max_length {max_length} is too short: {special} tokens are special ones"
+            )
         self._tokenizer.enable_truncation(max_length)
         self._tokenizer.no_padding()
 

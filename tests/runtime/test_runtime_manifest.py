@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgepipe.errors import BundleError, UsageError
+from edgepipe.runtime.manifest import Manifest, SessionSettings, read
+from tests.runtime.tiny_onnx import Tiny, records, variant, write_bundle
+
+MODEL = "onnx/model.onnx"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny: Tiny) -> Path:
+    return write_bundle(tmp_path / "b", tiny)
+
+
+def change(folder: Path, **fields: Any) -> None:
+    path = folder / "edgepipe.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+def test_every_field_is_read(tmp_path: Path, tiny: Tiny) -> None:
+    session = {
+        "disabled_optimizers": ["SkipLayerNormFusion"],
+        "graph_optimization_level": "extended",
+        "config_entries": {"session.set_denormal_as_zero": "1"},
+    }
+    fast = variant("fast", MODEL, tiny, devices=["cpu"], cpu_features=["avx2"])
+    fast |= {"batch_invariant": False, "precision": "int8", "of a later version": 1}
+    fast["graphs"]["model"]["session"] = session
+    folder = write_bundle(tmp_path / "b", tiny, [fast, variant("fp32", MODEL, tiny)])
+
+    manifest = read(folder)
+
+    assert (manifest.name, manifest.task) == ("tiny", "text-classification")
+    assert manifest.labels == ("negative", "positive", "neutral")
+    assert (manifest.max_length, manifest.pad_token_id) == (16, 0)
+    assert {name: vars(file) for name, file in manifest.files.items()} == records(folder)
+    first, second = manifest.variants
+    assert (first.name, first.precision, first.batch_invariant) == ("fast", "int8", False)
+    assert (first.devices, first.cpu_features) == (("cpu",), ("avx2",))
+    assert first.graphs["model"].file == MODEL
+    assert first.graphs["model"].inputs == tiny.inputs
+    assert first.graphs["model"].outputs == ("logits",)
+    assert first.graphs["model"].session == SessionSettings(
+        ("SkipLayerNormFusion",), "extended", {"session.set_denormal_as_zero": "1"}
+    )
+    assert (second.devices, second.cpu_features) == (("cpu", "cuda"), ())
+    assert second.batch_invariant
+    assert second.graphs["model"].session == SessionSettings((), "all", {})
+
+
+def test_an_absent_folder_is_a_wrong_call(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"there is no bundle at .*nowhere"):
+        read(tmp_path / "nowhere")
+
+
+def test_a_file_is_no_bundle(folder: Path) -> None:
+    with pytest.raises(BundleError, match="is a file; a bundle is a folder"):
+        read(folder / "tokenizer.json")
+
+
+def test_a_folder_without_a_manifest(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"it has no edgepipe\.json"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"schema": 1', b"\xff\xfe", b"[1]", b"null"],
+    ids=["empty", "cut", "no UTF-8", "a list", "null"],
+)
+def test_a_damaged_manifest(folder: Path, content: bytes) -> None:
+    (folder / "edgepipe.json").write_bytes(content)
+    with pytest.raises(BundleError, match=r"edgepipe.json is damaged: .*make or copy"):
+        read(folder)
+
+
+@pytest.mark.parametrize("schema", [0, 2, "1", None])
+def test_an_unknown_schema(folder: Path, schema: object) -> None:
+    change(folder, schema=schema)
+    with pytest.raises(BundleError, match=f"of schema {schema!r}, and this edgepipe reads 1"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("labels", "positive", "labels is 'positive', not a list"),
+        ("labels", [], "labels is empty"),
+        ("labels", ["a", 1], r"labels\[1\] is 1, not text"),
+        ("max_length", True, "max_length is True, not a whole number"),
+        ("max_length", 0, "max_length is 0"),
+        ("variants", [], "variants is empty"),
+        ("variants", [{"name": "x"}], r"variants\[0\].precision is missing"),
+        ("files", {MODEL: {"bytes": 1}}, r"files\['onnx/model.onnx'\].sha256 is missing"),
+        ("files", [], r"files is \[\], not an object"),
+    ],
+)
+def test_a_wrong_field_is_named(folder: Path, field: str, value: object, message: str) -> None:
+    change(folder, **{field: value})
+    with pytest.raises(BundleError, match=message):
+        read(folder)
+
+
+def test_an_unknown_optimization_level_is_refused(folder: Path, tiny: Tiny) -> None:
+    wrong = variant("x", MODEL, tiny)
+    wrong["graphs"]["model"]["session"] = {"graph_optimization_level": "most"}
+    change(folder, variants=[wrong])
+    place = r"variants\[0\].graphs\['model'\].session.graph_optimization_level is 'most'"
+    with pytest.raises(BundleError, match=place):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/hostname",
+        "../tokenizer.json",
+        "onnx/../../x",
+        "C:/x",
+        "..\\x",
+        "onnx\\x",
+        "",
+        ".",
+        "a\0b",
+    ],
+)
+@pytest.mark.parametrize("where", ["tokenizer", "graph", "files"])
+def test_a_path_out_of_the_bundle_is_refused(
+    folder: Path, tiny: Tiny, name: str, where: str
+) -> None:
+    fields: dict[str, Any] = {
+        "tokenizer": {"tokenizer": name},
+        "graph": {"variants": [variant("fp32", name, tiny)]},
+        "files": {"files": {**records(folder), name: {"bytes": 1, "sha256": ""}}},
+    }[where]
+    change(folder, **fields)
+    with pytest.raises(BundleError, match="outside the bundle"):
+        read(folder)
+
+
+def test_a_linked_file_is_refused(folder: Path) -> None:
+    (folder / "tokenizer.json").rename(folder.parent / "elsewhere.json")
+    (folder / "tokenizer.json").symlink_to(folder.parent / "elsewhere.json")
+    with pytest.raises(BundleError, match=r"tokenizer.json is reached by a link"):
+        read(folder)
+
+
+def test_a_linked_folder_is_refused(folder: Path) -> None:
+    (folder / "onnx").rename(folder.parent / "elsewhere")
+    (folder / "onnx").symlink_to(folder.parent / "elsewhere")
+    with pytest.raises(BundleError, match=r"onnx/model.onnx is reached by a link"):
+        read(folder)
+
+
+def test_the_bundle_itself_may_be_reached_by_a_link(folder: Path) -> None:
+    (folder.parent / "link").symlink_to(folder)
+    assert isinstance(read(folder.parent / "link"), Manifest)
+
+
+@pytest.mark.parametrize("name", [MODEL, "tokenizer.json"])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(BundleError, match=f"{name} is missing; make or copy"):
+        read(folder)
+
+
+def test_a_file_cut_short_is_named(folder: Path) -> None:
+    whole = (folder / MODEL).read_bytes()
+    (folder / MODEL).write_bytes(whole[:100])
+    with pytest.raises(BundleError, match=f"{MODEL} has 100 bytes instead of {len(whole)}"):
+        read(folder)
+
+
+def test_a_file_that_the_manifest_does_not_list(folder: Path) -> None:
+    files = records(folder)
+    del files[MODEL]
+    change(folder, files=files)
+    with pytest.raises(BundleError, match=f"does not list {MODEL}"):
+        read(folder)

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgepipe.errors import BundleError, UsageError
+from edgepipe.runtime.manifest import Graph, SessionSettings
+from edgepipe.runtime.network import Network
+from edgepipe.runtime.session import SessionPlan
+from tests.runtime.tiny_onnx import Tiny, model, node, token_ids, value
+
+
+def network_of(path: Path, graph: Graph, labels: int = 3) -> Network:
+    return Network(SessionPlan(path, SessionSettings(), "cpu", threads=1), graph, labels)
+
+
+def promised(*inputs: str, outputs: tuple[str, ...] = ("logits",)) -> Graph:
+    return Graph("model.onnx", inputs, outputs)
+
+
+def write(folder: Path, content: bytes) -> Path:
+    (folder / "model.onnx").write_bytes(content)
+    return folder / "model.onnx"
+
+
+def test_padding_is_masked_out(bundle: Path, tiny: Tiny) -> None:
+    network = network_of(bundle / "onnx/model.onnx", promised(*tiny.inputs))
+    ids = token_ids("good plot")
+    batch = np.array([ids, [*ids[:3], 9]], np.int64)
+    mask = np.array([[1, 1, 1, 1], [1, 1, 1, 0]], np.int64)
+    found = network.run(batch, mask, np.zeros_like(batch))
+    expected = [
+        (tiny.words[row] + tiny.types[0]).mean(axis=0) @ tiny.head for row in (ids, ids[:3])
+    ]
+    assert found == pytest.approx(np.array(expected), abs=1e-5)
+    assert found.dtype == np.float32
+    assert network.masks
+    assert network.provider() == "CPUExecutionProvider"
+
+
+def test_a_graph_without_a_mask(tmp_path: Path) -> None:
+    tiny = Tiny(masked=False)
+    network = network_of(write(tmp_path, tiny.onnx()), promised(*tiny.inputs))
+    assert not network.masks
+    ids = np.array([token_ids("bad")], np.int64)
+    found = network.run(ids, np.ones_like(ids), np.array([[0, 1, 0]], np.int64))
+    assert found[0] == pytest.approx(tiny.logits("bad"), abs=1e-5)
+
+
+def test_inputs_that_the_manifest_does_not_promise(bundle: Path) -> None:
+    with pytest.raises(BundleError, match=r"wants .*token_type_ids.*and the manifest promises"):
+        network_of(bundle / "onnx/model.onnx", promised("input_ids", "attention_mask"))
+
+
+def identity(folder: Path, name: str, kind: int, *dims: str | int) -> Path:
+    """A graph that only casts its one input to float."""
+    content = model(
+        [node("Cast", name, "logits", to=1)],
+        [],
+        [value(name, kind, "batch", "sequence")],
+        value("logits", 1, *dims),
+    )
+    return write(folder, content)
+
+
+def test_an_input_that_nobody_can_feed(tmp_path: Path) -> None:
+    path = identity(tmp_path, "pixel_values", 7, "batch", 3)
+    with pytest.raises(BundleError, match=r"wants \['pixel_values'\]: this runtime cannot feed"):
+        network_of(path, promised("pixel_values"))
+
+
+def test_an_input_of_another_type(tmp_path: Path) -> None:
+    path = identity(tmp_path, "input_ids", 6, "batch", 3)
+    with pytest.raises(BundleError, match=r"tensor\(int32\).*feeds int64 alone"):
+        network_of(path, promised("input_ids"))
+
+
+def test_a_number_of_labels_that_does_not_fit(bundle: Path, tiny: Tiny) -> None:
+    with pytest.raises(BundleError, match=r"logits \['batch', 3\], not \[batch, 2 labels\]"):
+        network_of(bundle / "onnx/model.onnx", promised(*tiny.inputs), labels=2)
+
+
+def test_an_output_that_is_not_there(bundle: Path, tiny: Tiny) -> None:
+    with pytest.raises(BundleError, match=r"gives \['logits'\], and not the output 'scores'"):
+        network_of(bundle / "onnx/model.onnx", promised(*tiny.inputs, outputs=("scores",)))
+
+
+def test_after_close_every_call_is_refused(bundle: Path, tiny: Tiny) -> None:
+    network = network_of(bundle / "onnx/model.onnx", promised(*tiny.inputs))
+    network.close()
+    network.close()
+    ids = np.ones((1, 3), np.int64)
+    with pytest.raises(UsageError, match="is closed"):
+        network.run(ids, ids, ids)
+
+
+FORK = """
+import os, sys
+from edgepipe.runtime import load
+classifier = load(sys.argv[1], threads=2)
+closed = load(sys.argv[1], threads=2)
+closed.close()
+before = classifier("the film is good")
+session = classifier._network._session
+child = os.fork()
+if child == 0:
+    assert classifier._network._session is None
+    assert classifier("the film is good") == before
+    assert classifier._network._session is not session
+    try:
+        closed("the film")
+    except Exception as error:
+        assert "closed" in str(error), error
+    del session, classifier
+    sys.exit(7)  # through all destructors
+assert classifier._network._session is session
+assert classifier("the film is good") == before
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot fork")
+def test_a_forked_child_opens_its_own_session_and_ends(bundle: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(FORK), str(bundle)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "7\n", "")
