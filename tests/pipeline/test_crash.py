@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.pipeline import toys
 
 from edgepipe import disk
 from edgepipe.artifacts import RECORD
 from edgepipe.errors import DiskError
 from edgepipe.pipeline import job
 from edgepipe.pipeline.run import Listener
+from tests.pipeline import toys
 
 
 def run(root: Path) -> str:

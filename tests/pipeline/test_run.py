@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.pipeline import toys
 
 from edgepipe import disk
 from edgepipe.errors import StageError
 from edgepipe.pipeline import job
 from edgepipe.pipeline.run import Listener, Outcome, Runner
+from tests.pipeline import toys
 
 
 def outcomes(pipeline, root: Path) -> dict[str, Outcome]:
