@@ -10,6 +10,6 @@ from edgepipe.convert.parity import torch_logits
 
 
 def answers(model: Any, rows: Sequence[Ids], names: Sequence[str]) -> list[list[float]]:
-    """Logits of each row at batch 1 and exact length, as the shortest text that gives the float32."""
+    """Logits of each row alone, at exact length, each the shortest decimal of its float32."""
     found = [torch_logits(model, single(row, names))[0] for row in rows]
     return [[float(str(value)) for value in logits] for logits in found]

@@ -64,6 +64,12 @@ def file_bytes(path: Path) -> int:
     return sum(disk.size(file) for file in files(path))
 
 
+def is_external(model: ir.Model) -> bool:
+    """Whether any weight lies in another file."""
+    weights = (value.const_value for value in model.graph.initializers.values())
+    return any(isinstance(weight, ir.ExternalTensor) for weight in weights)
+
+
 def op_counts(model: ir.Model) -> dict[str, int]:
     """How often each operator occurs, subgraphs included, by name in sorted order."""
     return dict(sorted(Counter(node.op_type for node in model.graph.all_nodes()).items()))

@@ -59,6 +59,11 @@ class Export(Stage[Inputs, OnnxModel]):
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 1e-4
     """Largest error against torch, as a share of the largest logit."""
 
+    def requires(self, inputs: Inputs) -> None:
+        """Proof needs texts."""
+        if inputs.data is not None and not inputs.data.splits["validation"].rows:
+            raise StageError("the validation split is empty, and an export is proven on its texts")
+
     def run(self, inputs: Inputs, into: Path, work: Work) -> OnnxModel:
         """Trace, prove, and write what torch answered for a few texts."""
         from edgepipe.convert import exporter, parity
@@ -86,9 +91,9 @@ class Export(Stage[Inputs, OnnxModel]):
         return made
 
     def _texts(self, data: Dataset | None) -> list[str]:
-        from edgepipe.graph.samples import validation_texts
+        from edgepipe.measure.texts import sample
 
-        return list(_TEXTS) if data is None else validation_texts(data, _GOLDEN_TEXTS)
+        return list(_TEXTS) if data is None else sample(data, "validation", _GOLDEN_TEXTS, seed=0)
 
     def _record(
         self, checkpoint: Checkpoint, into: Path, graph: onnx_ir.Model, pad: int
