@@ -54,20 +54,25 @@ def serve(load: Callable[[], Answerer], *, stdin: TextIO, stdout: TextIO) -> Exi
     chatty library cannot break the protocol. ``load`` should import what it needs itself: then its
     seconds are those that a user waits for. End the process with the code returned.
     """
-    with _reserved(stdout) as lines:
-        try:
-            return _converse(load, stdin, lines)
-        except EdgepipeError as error:
-            _send(lines, {"error": str(error), "exit_code": int(error.exit_code)})
-            return error.exit_code
-        except BrokenPipeError:  # the parent has gone, and nobody is left to tell
-            return ExitCode.INTERRUPTED
-        except KeyboardInterrupt:  # Ctrl-C reaches the children too; the parent speaks for them
-            return ExitCode.INTERRUPTED
-        except Exception as error:
-            message = f"{type(error).__name__}: {error}"
-            _send(lines, {"error": message, "exit_code": int(ExitCode.BUG)})
-            raise
+    try:
+        with _reserved(stdout) as lines:
+            return _until_the_end(load, stdin, lines)
+    except BrokenPipeError:  # the parent has gone, and nobody is left to tell
+        return ExitCode.INTERRUPTED
+    except KeyboardInterrupt:  # Ctrl-C reaches the children too; the parent speaks for them
+        return ExitCode.INTERRUPTED
+
+
+def _until_the_end(load: Callable[[], Answerer], stdin: TextIO, stdout: TextIO) -> ExitCode:
+    try:
+        return _converse(load, stdin, stdout)
+    except EdgepipeError as error:
+        _send(stdout, {"error": str(error), "exit_code": int(error.exit_code)})
+        return error.exit_code
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        _send(stdout, {"error": message, "exit_code": int(ExitCode.BUG)})
+        raise
 
 
 def _converse(load: Callable[[], Answerer], stdin: TextIO, stdout: TextIO) -> ExitCode:
