@@ -7,14 +7,14 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 
 from edgepipe.errors import DeviceError
+from edgepipe.training.settings import Precision
 
 Model = TypeVar("Model", bound=torch.nn.Module)
-Precision = Literal["auto", "fp32", "bf16"]
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -42,16 +42,18 @@ def usable_cores() -> int:
 
 
 @contextlib.contextmanager
-def training_mode() -> Iterator[None]:
+def training_mode(device: torch.device) -> Iterator[None]:
     """Inside, torch computes on every usable core, and equal inputs give equal bits.
 
-    Training takes all cores the process has; this is the only place that says so.
+    Training takes all cores that the process has; this is the only place that says so. On the CPU
+    every operation of an encoder repeats as it is; on a GPU torch has to be asked.
     """
     threads = torch.get_num_threads()
     strict = torch.are_deterministic_algorithms_enabled()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to repeat
     torch.set_num_threads(usable_cores())
-    torch.use_deterministic_algorithms(True)
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats only with it
+        torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
     finally:

@@ -28,6 +28,8 @@ class Encoded:
 
     ids: Ids
     offsets: npt.NDArray[np.int64]
+    truncated: int = 0
+    """Texts that were cut."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -61,14 +63,13 @@ def encode(texts: Iterable[str], tokenizer: Tokenizer, max_length: int | None = 
         tokenizer.no_truncation()
     else:
         tokenizer.enable_truncation(max_length)
-    parts: list[Ids] = []
-    lengths: list[int] = []
+    parts, lengths, truncated = [np.empty(0, np.int32)], [0], 0
     for chunk in _chunks(texts):
         encodings = tokenizer.encode_batch_fast(chunk)
         lengths.extend(len(encoding.ids) for encoding in encodings)
         parts.extend(np.asarray(encoding.ids, np.int32) for encoding in encodings)
-    ids = np.concatenate(parts) if parts else np.empty(0, np.int32)
-    return Encoded(ids, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64))
+        truncated += sum(bool(encoding.overflowing) for encoding in encodings)
+    return Encoded(np.concatenate(parts), np.cumsum(lengths, dtype=np.int64), truncated)
 
 
 def padded(rows: Sequence[Ids], pad: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -33,8 +33,8 @@ _VOCABULARIES = (
 )
 
 
-def load_config(folder: Path, labels: Sequence[str] | None = None) -> PreTrainedConfig:
-    """The architecture in ``folder/config.json``, with ``labels`` if given.
+def load_config(folder: Path) -> PreTrainedConfig:
+    """The architecture in ``folder/config.json``.
 
     Raises StageError when there is no config, when it cannot be read, and when transformers does
     not know the architecture.
@@ -43,13 +43,13 @@ def load_config(folder: Path, labels: Sequence[str] | None = None) -> PreTrained
         raise StageError(f"{folder} holds no config.json, so it is no Hugging Face model folder")
     try:
         with quiet():
-            config = AutoConfig.from_pretrained(
+            config: PreTrainedConfig = AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
     except (ValueError, OSError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise StageError(f"{folder / 'config.json'} cannot be used: {reason}") from error
-    return config if labels is None else label(config, labels)
+    return config
 
 
 def label(config: PreTrainedConfig, labels: Sequence[str]) -> PreTrainedConfig:
@@ -57,6 +57,20 @@ def label(config: PreTrainedConfig, labels: Sequence[str]) -> PreTrainedConfig:
     config.id2label = dict(enumerate(labels))
     config.label2id = {name: index for index, name in enumerate(labels)}
     config.problem_type = "single_label_classification"
+    return config
+
+
+def label_names(config: PreTrainedConfig) -> tuple[str, ...]:
+    """The labels that ``config`` names, in the order of the model's outputs."""
+    names = {int(index): name for index, name in (config.id2label or {}).items()}
+    return tuple(names[index] for index in sorted(names))
+
+
+def set_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
+    """Every dropout that ``config`` gives a number for is ``dropout``."""
+    for name, value in config.to_dict().items():
+        if "dropout" in name and isinstance(value, float | int) and not isinstance(value, bool):
+            setattr(config, name, dropout)
     return config
 
 
@@ -86,17 +100,17 @@ def build_model(config: PreTrainedConfig, attention: Attention = "eager") -> Pre
 def load_model(
     folder: Path,
     *,
-    labels: Sequence[str] | None = None,
+    config: PreTrainedConfig | None = None,
     attention: Attention = "eager",
     fresh_head: bool = False,
 ) -> PreTrainedModel:
-    """The classifier in ``folder`` in float32, in evaluation mode.
+    """The classifier in ``folder`` in float32, in evaluation mode; ``config`` replaces its own.
 
     With ``fresh_head`` a head that is missing, or made for another number of labels, is drawn from
     torch's random state; the body must be complete. Without it everything must be in the file.
     An architecture without sdpa gets eager attention. Raises StageError.
     """
-    config = load_config(folder, labels)
+    config = load_config(folder) if config is None else config
     check_weights(folder)
     implementation = _supported(config, attention)
     try:
@@ -123,6 +137,8 @@ def load_model(
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """The fast tokenizer of ``folder``, converted from a slow one's files where need be.
+
+    It neither cuts nor pads, whatever its file says (sentence-transformers' files pad to 128).
 
     Raises StageError when the folder holds no tokenizer, or one without a fast form, or one that
     cannot pad. (transformers would make up an empty vocabulary for a folder without one.)
