@@ -162,5 +162,5 @@ def truncated(tokenizer_file: Path, texts: Sequence[str], max_length: int) -> in
         raise StageError(f"{tokenizer_file} is no readable tokenizer: {error}") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    encoded = tokenizer.encode_batch_fast(list(texts))
-    return sum(len(encoding.ids) > max_length for encoding in encoded)
+    # One by one: a batch would start a pool of threads, which a later fork complains about.
+    return sum(len(tokenizer.encode(text).ids) > max_length for text in texts)

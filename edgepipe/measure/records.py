@@ -205,6 +205,9 @@ class BenchmarkReport(_Report):
     """Reasons not to trust these figures; empty when there are none."""
 
 
+M = TypeVar("M", ValidationReport, BenchmarkReport)
+
+
 def read(path: Path) -> ValidationReport | BenchmarkReport:
     """The report at ``path``; BundleError on an unknown schema or content, or damage."""
     found = _load(path)
@@ -215,6 +218,12 @@ def read(path: Path) -> ValidationReport | BenchmarkReport:
             return _validated(BenchmarkReport, found, path)
         case unknown:
             raise BundleError(f"{path} holds {unknown!r}, not a validation or a benchmark")
+
+
+def named(report: M, reference: str) -> M:
+    """``report`` with the reference under the name that its pipeline gives it."""
+    arm = report.reference.model_copy(update={"name": reference})
+    return report.model_copy(update={"reference": arm})
 
 
 def _load(path: Path) -> dict[str, object]:

@@ -39,7 +39,7 @@ class Benchmark(Stage[Inputs, Report]):
 
     inputs = Inputs
     makes = Report
-    tools = ("onnxruntime", "onnxruntime-gpu", "tokenizers", "torch", "transformers")
+    tools = ("onnxruntime", "tokenizers", "torch", "transformers")
     depends = frozenset({"seed", "device"})
     measures = True
     cached = False

@@ -43,7 +43,6 @@ class Validate(Stage[Inputs, Report]):
     tools = (
         "numpy",
         "onnxruntime",
-        "onnxruntime-gpu",
         "scikit-learn",
         "scipy",
         "tokenizers",
