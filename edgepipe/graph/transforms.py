@@ -81,6 +81,7 @@ def ort_optimizer(source: Path) -> Rewritten | Refused:
     """
     from onnxruntime.transformers.optimizer import optimize_model
 
+    store.read(source)  # says what is wrong with the file, should something be
     with silenced():
         try:
             made = optimize_model(str(source), model_type="bert", opt_level=0)
