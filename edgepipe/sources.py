@@ -28,17 +28,29 @@ class Source:
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether ``locate`` may have to fetch it first."""
+        return self.text.startswith("hf://")
+
     def locate(self) -> Path:
         """The file or folder on this disk; UsageError when it is not there."""
-        if self.text.startswith("pkg://"):
-            path = _in_package(self.text)
-        elif self.text.startswith("hf://"):
-            path = _from_hub(self.text)
-        else:
-            path = (self.base / Path(self.text).expanduser()).resolve()
-        if not path.exists():
+        try:
+            path = self._path()
+            found = path.exists()
+        except (OSError, RuntimeError, ValueError) as error:  # "~nobody", a NUL, an endless name
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"{self.text}: is no path: {reason}") from error
+        if not found:
             raise UsageError(f"{self.text}: there is no such file or folder ({path})")
         return path
+
+    def _path(self) -> Path:
+        if self.text.startswith("pkg://"):
+            return _in_package(self.text)
+        if self.is_remote:
+            return _from_hub(self.text)
+        return (self.base / Path(self.text).expanduser()).resolve()
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -32,7 +32,7 @@ class Lines:
 def _places(text: str) -> Iterator[tuple[At, int]]:
     table: At = ()
     counts: dict[At, int] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if header := _HEADER.match(line):
             table = _path(header[2])
             if header[1] == "[[":

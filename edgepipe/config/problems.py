@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -11,77 +11,104 @@ from pydantic_core import ErrorDetails
 
 from edgepipe.pipeline.graph import Problem, near
 
+At = tuple[str | int, ...]
+_WIDTH = 60
+_AT_A_GLANCE = 2
+"""So few choices need no hint, and "gpu" is closer to "cpu" than to "cuda"."""
+_WORDS = {"an object": "a table", "a valid dictionary": "a table"}
 
-def explain(error: ValidationError, model: Any) -> Iterator[Problem]:
-    """One Problem for each setting that is wrong; ``at`` is relative to the model's table.
 
-    Where a setting takes one of several forms, only the complaints about the form that came
-    closest (fewest complaints, then deepest) are kept.
+def explain(error: ValidationError, model: Any, table: Any) -> Iterator[Problem]:
+    """One Problem for each place that is wrong; ``at`` is relative to ``table``, which was read.
+
+    Where a setting takes one of several forms, all of them are named in one line, or only what is
+    wrong inside the form that was used.
     """
-    by_setting: dict[object, list[ErrorDetails]] = {}
+    by_place: dict[At, list[ErrorDetails]] = {}
     for found in error.errors(include_url=False):
-        by_setting.setdefault(found["loc"][:1], []).append(found)
-    for details in by_setting.values():
-        for found in _closest(details):
-            yield Problem(_keys(found), _text(found, model))
+        by_place.setdefault(_place(found, table), []).append(found)
+    for place, details in by_place.items():
+        if not any(other != place and other[: len(place)] == place for other in by_place):
+            yield Problem(place, _text(details, place, model))
 
 
-def _closest(details: list[ErrorDetails]) -> Iterable[ErrorDetails]:
-    """Of a union's complaints, those of the branch whose shape fits the value."""
-    branches: dict[object, list[ErrorDetails]] = {}
-    for found in details:
-        branches.setdefault(found["loc"][1:2], []).append(found)
-    if len(branches) == 1 or not all(len(f["loc"]) > 1 for f in details):
-        return details
-    deep = [b for b in branches.values() if any(not f["type"].endswith("_type") for f in b)]
-    return min(deep or list(branches.values()), key=len)
-
-
-def _keys(found: ErrorDetails) -> tuple[str | int, ...]:
-    """The path as the file spells it: pydantic's names of union branches are no keys."""
+def _place(found: ErrorDetails, table: Any) -> At:
+    """The path as the file spells it: pydantic puts names of a union's branches in between."""
     if found["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        return (found["ctx"]["discriminator"].strip("'"),)
-    return tuple(
-        k for k in found["loc"] if not (isinstance(k, str) and _is_branch(k, found["loc"]))
-    )
+        return (*_spelt(found["loc"], table), found["ctx"]["discriminator"].strip("'"))
+    if found["type"] == "missing":
+        return (*_spelt(found["loc"][:-1], table), found["loc"][-1])
+    return _spelt(found["loc"], table)
 
 
-def _is_branch(key: str, loc: tuple[str | int, ...]) -> bool:
-    return any(mark in key for mark in "[]-(") or (key != loc[-1] and key[:1].isupper())
+def _spelt(loc: At, table: Any) -> At:
+    place: list[str | int] = []
+    for key in loc:
+        known = table if isinstance(table, Mapping) else range(_length(table))
+        if key in known:
+            place.append(key)
+            table = table[key]
+    return tuple(place)
 
 
-def _text(found: ErrorDetails, model: Any) -> str:
-    got = found["input"]
-    match found["type"]:
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, list) else 0
+
+
+def _text(details: Sequence[ErrorDetails], place: At, model: Any) -> str:
+    first = details[0]
+    match first["type"]:
         case "extra_forbidden":
-            return f"unknown setting{near(str(found['loc'][-1]), _settings(model))}"
-        case "missing":
+            return f"unknown setting{near(str(place[-1]), _settings(model, place[:-1]))}"
+        case "missing" | "union_tag_not_found":
             return "is missing"
-        case "literal_error" | "enum":
-            expected = str(found["ctx"]["expected"])
-            words = expected.replace(" or ", ", ").replace("'", "").split(", ")
-            return f"has to be {expected}, got {_show(got)}{near(str(got), words)}"
         case "union_tag_invalid":
-            expected = str(found["ctx"]["expected_tags"])
-            words = expected.replace("'", "").split(", ")
-            return f"has to be one of {expected}, got {found['ctx']['tag']!r}" + near(
-                str(found["ctx"]["tag"]), words
-            )
-        case "union_tag_not_found":
-            return "is missing"
-        case _:
-            message = found["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            return f"{message[:1].lower()}{message[1:]}, got {_show(got)}"
+            tag, tags = str(first["ctx"]["tag"]), str(first["ctx"]["expected_tags"])
+            return f"has to be one of {tags}, got {_show(tag)}{near(tag, _words(tags))}"
+        case "too_short":
+            return f"needs {first['ctx']['min_length']} or more, got {_show(first['input'])}"
+        case "value_error":
+            return first["msg"].removeprefix("Value error, ")
+    words = [word for f in details if _names_words(f) for word in _words(f["ctx"]["expected"])]
+    hint = near(str(first["input"]), words) if len(words) > _AT_A_GLANCE else ""
+    demands = " or ".join(dict.fromkeys(map(_demand, details)))
+    return f"{demands.replace(' or has to be ', ' or ')}, got {_show(first['input'])}{hint}"
+
+
+def _names_words(found: ErrorDetails) -> bool:
+    return found["type"] in ("literal_error", "enum")
+
+
+def _words(expected: str) -> list[str]:
+    return expected.replace(" or ", ", ").replace("'", "").split(", ")
+
+
+def _demand(found: ErrorDetails) -> str:
+    """``has to be a valid integer``, ``string should have at least 1 character``."""
+    asked = found["msg"].removeprefix("Input should be ")
+    if asked != found["msg"]:
+        return f"has to be {_WORDS.get(asked, asked)}"
+    return asked[:1].lower() + asked[1:]
 
 
 def _show(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - a line on a terminal
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 3] + "..."
 
 
-def _settings(model: Any) -> list[str]:
-    """Every field name of a model, or of the members of a union."""
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        return list(model.model_fields)
-    inner = getattr(model, "_type", model)
-    return [name for member in get_args(inner) for name in _settings(member)]
+def _settings(model: Any, place: At) -> list[str]:
+    """Every field name of the models at ``place`` in ``model``."""
+    owners = list(_models(model))
+    for key in place:
+        fields = [o.model_fields[str(key)] for o in owners if key in o.model_fields]
+        owners = [inner for field in fields for inner in _models(field.annotation)]
+    return [name for owner in owners for name in owner.model_fields]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that an annotation allows: itself, or members of its unions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        return
+    for inner in get_args(annotation):
+        yield from _models(inner)

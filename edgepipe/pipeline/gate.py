@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgepipe.artifacts import Artifact
-from edgepipe.pipeline.graph import Problem, Step, near
+from edgepipe.pipeline.graph import Draft, Problem, near
 
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 
@@ -79,45 +78,54 @@ PLAIN = " (plain session)"
 """What the benchmark adds to a candidate's name for its arm with default session options."""
 
 
-def check_gates(
-    gates: Mapping[int, Gate],
-    steps: Sequence[Step],
-    broken: Mapping[str, type[Artifact] | None],
-) -> Iterator[Problem]:
-    """Every gate that no step measures; silent while broken steps leave that open."""
-    if broken:
+def check_gates(gates: Mapping[int, Gate], drafts: Sequence[Draft]) -> Iterator[Problem]:
+    """Every gate that no step measures; silent where a step is too broken to tell."""
+    if any(draft.stage is None for draft in drafts):
         return
     for number, gate in gates.items():
         use = MEASURED_BY[gate.measure]
-        measuring = [step for step in steps if step.use == use]
+        measuring = [draft for draft in drafts if draft.use == use]
         if not measuring:
             yield Problem(("gate", number), f"no step with use = {use!r} measures {gate.measure}")
-            continue
-        if not any(_measures(step, gate) for step in measuring):
+        elif all(_readable(draft) for draft in measuring) and not any(
+            _measures(draft, gate) for draft in measuring
+        ):
             yield from _explain(number, gate, measuring)
 
 
-def _measures(step: Step, gate: Gate) -> bool:
-    return gate.against == step.wires.get("reference") and _bare(gate) in candidates(step)
+def _readable(draft: Draft) -> bool:
+    return draft.wires is not None and {"reference", "candidates"} <= draft.wires.keys()
 
 
-def candidates(step: Step) -> tuple[str, ...]:
+def _measures(draft: Draft, gate: Gate) -> bool:
+    return gate.against == _reference(draft) and _bare(gate) in _candidates(draft)
+
+
+def _reference(draft: Draft) -> str:
+    return str((draft.wires or {}).get("reference"))
+
+
+def _candidates(draft: Draft) -> tuple[str, ...]:
     """What a validate or benchmark step compares with its reference."""
-    wire = step.wires.get("candidates", ())
-    return (wire,) if isinstance(wire, str) else tuple(wire)
+    wire = (draft.wires or {}).get("candidates", ())
+    return (wire,) if isinstance(wire, str) else wire
 
 
 def _bare(gate: Gate) -> str:
     return gate.of.removesuffix(PLAIN) if gate.measure == "latency" else gate.of
 
 
-def _explain(number: int, gate: Gate, measuring: Sequence[Step]) -> Iterator[Problem]:
-    names = [name for step in measuring for name in candidates(step)]
-    references = [str(step.wires.get("reference")) for step in measuring]
+def _explain(number: int, gate: Gate, measuring: Sequence[Draft]) -> Iterator[Problem]:
+    use = measuring[0].use
+    names = [name for draft in measuring for name in _candidates(draft)]
+    references = list(dict.fromkeys(map(_reference, measuring)))
     if _bare(gate) not in names:
-        text = f"{gate.of!r} is no candidate of a {measuring[0].use} step"
+        text = f"{gate.of!r} is no candidate of a {use} step"
         yield Problem(("gate", number, "of"), text + near(gate.of, names))
     if gate.against not in references:
-        text = f"{gate.against!r} is not the reference of a {measuring[0].use} step"
+        text = f"{gate.against!r} is not the reference of a {use} step"
         have = f"; that is {', '.join(references)}"
         yield Problem(("gate", number, "against"), text + (near(gate.against, references) or have))
+    if _bare(gate) in names and gate.against in references:
+        text = f"no {use} step compares {gate.of!r} with {gate.against!r}"
+        yield Problem(("gate", number), text)

@@ -41,9 +41,29 @@ class Step:
 
     def origins(self) -> Iterator[tuple[str, str]]:
         """Every (port, step read from)."""
-        for port, wire in self.wires.items():
-            for origin in (wire,) if isinstance(wire, str) else wire:
-                yield port, origin
+        return _origins(self.wires)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A step as far as a file could be read: what is needed to check wires and gates."""
+
+    name: str
+    use: str
+    stage: type[Stage[Any, Any]] | None
+    """None: there is no such stage."""
+    wires: Wires | None
+    """None: unreadable."""
+
+    def origins(self) -> Iterator[tuple[str, str]]:
+        """Every (port, step read from)."""
+        return _origins(self.wires or {})
+
+
+def _origins(wires: Wires) -> Iterator[tuple[str, str]]:
+    for port, wire in wires.items():
+        for origin in (wire,) if isinstance(wire, str) else wire:
+            yield port, origin
 
 
 class Problem(typing.NamedTuple):
@@ -78,55 +98,70 @@ def near(word: str, words: Iterable[str]) -> str:
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
-def check(
-    steps: Sequence[Step], broken: Mapping[str, type[Artifact] | None] | None = None
-) -> list[Problem]:
-    """Every wrong wire and every circle.
+def check(drafts: Sequence[Draft]) -> Iterator[Problem]:
+    """Every wrong wire and every circle; silent where a step is too broken to tell."""
+    kinds = {draft.name: draft.stage.makes if draft.stage else None for draft in drafts}
+    for draft in drafts:
+        if draft.stage is not None and draft.wires is not None:
+            yield from _check_ports(draft.name, ports(draft.stage), draft.wires)
+            yield from _check_wires(draft.name, ports(draft.stage), draft.wires, kinds)
+    for circle in _circles({d.name: [o for _, o in d.origins() if o in kinds] for d in drafts}):
+        text = f"steps in a circle: {' -> '.join(circle)}"
+        yield Problem(("step", circle[0], "from"), text)
 
-    ``broken`` names steps whose settings are already known to be wrong, with what they would make
-    (None: unknown), so that wires to them are not reported a second time.
-    """
-    kinds: dict[str, type[Artifact] | None] = {s.name: s.stage.makes for s in steps}
-    kinds.update(broken or {})
-    problems = [p for step in steps for p in check_wires(type(step.stage), step, kinds)]
+
+def _circles(edges: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+    """Circles that share no step, until none is left."""
     try:
-        order(steps)
+        graphlib.TopologicalSorter(edges).prepare()
     except graphlib.CycleError as error:
-        circle = " -> ".join(error.args[1])
-        problems.append(Problem(("step", error.args[1][0], "from"), f"steps in a circle: {circle}"))
-    return problems
+        circle: list[str] = error.args[1]
+        yield circle
+        rest = edges.keys() - set(circle)
+        yield from _circles({n: [o for o in edges[n] if o in rest] for n in edges if n in rest})
 
 
-def check_wires(
-    stage: type[Stage[Any, Any]], step: Step, kinds: Mapping[str, type[Artifact] | None]
-) -> Iterator[Problem]:
-    """What is wrong with the wires of one step, given what every step makes."""
-    known = ports(stage)
+def _check_ports(step: str, known: Mapping[str, Port], wires: Wires) -> Iterator[Problem]:
+    """Ports left open, and wires to no port or with too many or too few ends."""
     for name, port in known.items():
-        if name not in step.wires and not port.optional:
-            yield Problem(("step", step.name), f"nothing is wired to {name!r}: it takes {port}")
-    for name, wire in step.wires.items():
-        at = ("step", step.name, "from", name)
+        if name not in wires and not port.optional:
+            yield Problem(("step", step), f"nothing is wired to {name!r}: it takes {port}")
+    for name, wire in wires.items():
+        at = ("step", step, "from", name)
         if name not in known:
             have = ", ".join(known) or "none"
             yield Problem(at, f"has no input {name!r} (inputs: {have}){near(name, known)}")
         elif known[name].many == isinstance(wire, str):
-            yield Problem(at, f"{name!r} takes {known[name]}, got {wire!r}")
-    for name, origin in step.origins():
-        if name in known:
-            yield from _check_wire(step, known[name], origin, kinds)
+            yield Problem(at, f"{name!r} takes {known[name]}, got {_written(wire)}")
+        elif not wire:
+            yield Problem(at, f"{name!r} takes {known[name]}, got none")
+        elif len(set(wire)) != len(wire) and known[name].many:
+            yield Problem(at, f"{name!r} names a step twice: {_written(wire)}")
 
 
-def _check_wire(
-    step: Step, port: Port, origin: str, kinds: Mapping[str, type[Artifact] | None]
+def _written(wire: str | tuple[str, ...]) -> str:
+    return repr(wire if isinstance(wire, str) else list(wire))
+
+
+def _check_wires(
+    step: str,
+    known: Mapping[str, Port],
+    wires: Wires,
+    kinds: Mapping[str, type[Artifact] | None],
 ) -> Iterator[Problem]:
-    at = ("step", step.name, "from", port.name)
-    if origin not in kinds:
-        yield Problem(at, f"{port.name!r} reads {origin!r}, which is no step{near(origin, kinds)}")
-        return
-    made = kinds[origin]
-    if made is not None and not issubclass(made, port.kinds):
-        yield Problem(at, f"{port.name!r} takes {port}, but {origin!r} makes {made.__name__}")
+    """Wires from no step, or from one that makes something else."""
+    for name, origin in _origins(wires):
+        at = ("step", step, "from", name)
+        if name not in known:
+            continue
+        if origin not in kinds:
+            text = f"{name!r} reads {origin!r}, which is no step{near(origin, kinds)}"
+            yield Problem(at, text)
+            continue
+        made = kinds[origin]
+        if made is not None and not issubclass(made, known[name].kinds):
+            text = f"{name!r} takes {known[name]}, but {origin!r} makes {made.__name__}"
+            yield Problem(at, text)
 
 
 def order(steps: Sequence[Step]) -> list[Step]:
