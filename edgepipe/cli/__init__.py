@@ -10,7 +10,7 @@ import traceback
 import click
 
 from edgepipe import __version__
-from edgepipe.errors import EdgepipeError, ExitCode
+from edgepipe.errors import EdgepipeError, ExitCode, MissingDependencyError
 
 COMMANDS = {
     "init": "Look at a model and a data file, and write a pipeline file to start from.",
@@ -23,6 +23,14 @@ COMMANDS = {
     "schema": "Print the JSON Schema of pipeline files.",
     "doctor": "Check Python, packages, CPU, CUDA and disk, with a remedy for each finding.",
 }
+
+
+EXTRAS = {
+    **dict.fromkeys(("pydantic", "rich", "jinja2", "scipy", "onnx", "filelock"), "cli"),
+    **dict.fromkeys(("torch", "transformers", "optimum", "neural_compressor"), "build"),
+    **dict.fromkeys(("onnx_ir", "onnxscript", "datasets", "safetensors", "sklearn"), "build"),
+}
+"""Which extra brings a package that turns out to be missing."""
 
 
 class _Lazy(click.Group):
@@ -87,11 +95,22 @@ def call(args: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            return _bug()
+        click.echo(_message(MissingDependencyError(package, EXTRAS[package], "this")), err=True)
+        return ExitCode.STAGE
     except Exception:  # noqa: BLE001 - the last resort: a bug must not look like anything else
-        click.echo(traceback.format_exc(), err=True)
-        click.echo("this is a bug in edgepipe; please report the lines above", err=True)
-        return ExitCode.BUG
+        return _bug()
     return result if isinstance(result, int) else ExitCode.OK
+
+
+def _bug() -> int:
+    """Show the exception being handled as what it is."""
+    click.echo(traceback.format_exc(), err=True)
+    click.echo("this is a bug in edgepipe; please report the lines above", err=True)
+    return ExitCode.BUG
 
 
 def _message(error: EdgepipeError) -> str:

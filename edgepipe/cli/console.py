@@ -83,19 +83,21 @@ class _Lines:
 
     def __init__(self) -> None:
         self.step = ""
-        self.begun = 0.0
+        self.first: tuple[float, int] | None = None
         self.last = 0.0
 
     def started(self, step: Step, why: Sequence[str]) -> None:
-        self.step, self.begun = step.name, time.monotonic()
-        self.last = self.begun
-        say(f"{step.name} ({step.use}): running, because {_because(why)}")
+        self.step, self.first, self.last = step.name, None, time.monotonic()
+        say(f"{step.name} ({step.use}): running: {_because(why)}")
 
     def progress(self, done: int, total: int, message: str) -> None:
         now = time.monotonic()
+        self.first = self.first or (now, done)
         if now - self.last >= _EVERY:
             self.last = now
-            say(f"{self.step}: {message} {done}/{total}{_left(now - self.begun, done, total)}")
+            begun, before = self.first
+            left = _left(now - begun, done - before, total - done)
+            say(f"{self.step}: {message} {done}/{total}{left}")
 
     def ended(self, result: StepResult) -> None:
         say(_ending(result))
@@ -118,7 +120,7 @@ class _Bar:
         self.task: Any = None
 
     def started(self, step: Step, why: Sequence[str]) -> None:
-        say(f"{step.name} ({step.use}): running, because {_because(why)}")
+        say(f"{step.name} ({step.use}): running: {_because(why)}")
         self.bar.start()
         self.task = self.bar.add_task("", total=None, step=step.name)
 
@@ -150,7 +152,6 @@ def _ending(result: StepResult) -> str:
     return f"{result.step.name} ({result.step.use}): done in {result.seconds:.1f} s"
 
 
-def _left(spent: float, done: int, total: int) -> str:
-    if done <= 0 or total <= done:
-        return ""
-    return f", about {spent / done * (total - done):.0f} s left"
+def _left(spent: float, done: int, remaining: int) -> str:
+    """How long the rest takes at the pace so far; nothing while that cannot be told."""
+    return f", about {spent / done * remaining:.0f} s left" if done > 0 and remaining > 0 else ""
