@@ -86,24 +86,27 @@ def call(args: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return ExitCode.USAGE
-    except EdgepipeError as error:
-        click.echo(_message(error), err=True)
-        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; finished steps are kept, run again to go on", err=True)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in EXTRAS:
-            return _bug()
-        click.echo(_message(MissingDependencyError(package, EXTRAS[package], "this")), err=True)
-        return ExitCode.STAGE
-    except Exception:  # noqa: BLE001 - the last resort: a bug must not look like anything else
-        return _bug()
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug must look like nothing else
+        return _failed(error)
     return result if isinstance(result, int) else ExitCode.OK
+
+
+def _failed(error: Exception) -> int:
+    """Say what went wrong; an error that nobody raised on purpose is a bug, traceback and all."""
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+        if package in EXTRAS:
+            error = MissingDependencyError(package, EXTRAS[package], "this command")
+    if isinstance(error, EdgepipeError):
+        click.echo(_message(error), err=True)
+        return error.exit_code
+    return _bug()
 
 
 def _bug() -> int:
