@@ -139,6 +139,24 @@ def test_batches_stay_under_the_budget(bundle: Path, monkeypatch: pytest.MonkeyP
     assert len(shapes) < len(MANY) / 8
 
 
+def test_padding_is_the_token_that_the_manifest_names(
+    tmp_path: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = load(write_bundle(tmp_path / "b", tiny, pad_token_id=9), threads=1)
+    seen = []
+    monkeypatch.setattr(
+        classifier._network,
+        "run",
+        lambda *inputs: seen.extend(inputs) or np.zeros((2, 3), np.float32),
+    )
+    classifier.logits(["bad", "the plot"])
+    assert [array.tolist() for array in seen] == [
+        [[1, 5, 2, 9], [1, 7, 10, 2]],
+        [[1, 1, 1, 0], [1, 1, 1, 1]],
+        [[0, 1, 0, 0], [0, 1, 1, 0]],
+    ]
+
+
 # ---- streams -----------------------------------------------------------------------------------
 
 
