@@ -24,9 +24,9 @@ from edgepipe.stages import STAGES, stage_class
 
 _TOP = ("name", "task", "run", "step", "gate")
 TASKS = ("text-classification",)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NAMES = "letters, digits, '.', '_' and '-' make a name, a letter or a digit first"
-_RESERVED = ("cache", "baselines")
+RESERVED = ("cache", "baselines")
 At = tuple[str | int, ...]
 Table = dict[str, Any]
 
@@ -103,9 +103,9 @@ class _Reader:
         name = self.table.get("name")
         if name is None:
             self._say(("name",), f"is missing; {_NAMES}")
-        elif not isinstance(name, str) or not _NAME.fullmatch(name):
+        elif not isinstance(name, str) or not NAME.fullmatch(name):
             self._say(("name",), f"got {name!r}; {_NAMES}")
-        elif name in _RESERVED:
+        elif name in RESERVED:
             self._say(("name",), f"{name!r} is taken by edgepipe itself; choose another")
         task = self.table.get("task")
         if task not in TASKS:
@@ -122,7 +122,7 @@ class _Reader:
     def _step(self, name: str, table: Any) -> Step | None:
         """The step, or None when anything about it but its wires is wrong; a draft in any case."""
         at = ("step", name)
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             self._say(at, f"a step's name: {_NAMES}")
         if not isinstance(table, dict):
             self._say(at, f"has to be a table: [step.{name}]")

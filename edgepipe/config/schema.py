@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from edgepipe.config.load import TASKS
+from edgepipe.config.load import NAME, RESERVED, TASKS
 from edgepipe.pipeline.gate import Gate
 from edgepipe.pipeline.graph import Port, ports
 from edgepipe.pipeline.settings import RunSettings
@@ -16,6 +16,7 @@ from edgepipe.stages import STAGES, stage_class
 def json_schema() -> dict[str, Any]:
     """A Draft 2020-12 schema that every valid pipeline file fits, with one branch a stage."""
     defs: dict[str, Any] = {}
+    name = {"type": "string", "pattern": f"^{NAME.pattern}$"}
     steps = [_step(use, defs) for use in STAGES]
     gate = _hoist(TypeAdapter(Gate).json_schema(ref_template="#/$defs/{model}"), defs)
     run = _hoist(RunSettings.model_json_schema(ref_template="#/$defs/{model}"), defs)
@@ -26,10 +27,15 @@ def json_schema() -> dict[str, Any]:
         "required": ["name", "task", "step"],
         "additionalProperties": False,
         "properties": {
-            "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$"},
+            "name": {**name, "not": {"enum": list(RESERVED)}},
             "task": {"enum": list(TASKS)},
             "run": run,
-            "step": {"type": "object", "additionalProperties": {"oneOf": steps}},
+            "step": {
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": name,
+                "additionalProperties": {"oneOf": steps},
+            },
             "gate": {"type": "array", "items": gate},
         },
         "$defs": defs,
@@ -56,7 +62,9 @@ def _wires(wires: dict[str, Port]) -> dict[str, Any]:
         "additionalProperties": False,
         "required": [name for name, port in wires.items() if not port.optional],
         "properties": {
-            name: {"type": "array", "items": one} if port.many else one
+            name: {"type": "array", "items": one, "minItems": 1, "uniqueItems": True}
+            if port.many
+            else one
             for name, port in wires.items()
         },
     }
