@@ -164,6 +164,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         raise StageError(
             f"{folder}: the tokenizer has no padding token; set pad_token in its files"
         )
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
     return tokenizer
 
 
