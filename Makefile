@@ -7,6 +7,7 @@ NODE := $(shell command -v npm 2>/dev/null)
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
+export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help setup demo tiny test check format gpu clean
 
@@ -30,10 +31,9 @@ demo: setup ## pretrained MiniLM and 10,000 sentences to a distilled, quantized,
 tiny: setup ## the same way in a minute, from scratch
 	$(BIN)/edgepipe run pipelines/tiny.toml
 
-tests/node/node_modules/.ready: tests/node/package.json
+tests/node/node_modules/.ready: tests/node/package-lock.json
 ifneq ($(NODE),)
-	cd tests/node && npm install --ignore-scripts --no-audit --no-fund --loglevel=error
-	mkdir -p tests/node/node_modules && touch $@
+	cd tests/node && npm ci --loglevel=error && touch node_modules/.ready
 else
 	@echo "npm is not installed: the transformers.js test is skipped"
 endif

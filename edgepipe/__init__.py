@@ -7,11 +7,16 @@ imported until one of them is used: ``import edgepipe`` and ``edgepipe.runtime``
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgepipe.api import gate, plan, run
     from edgepipe.runtime import load
+
+# onnxruntime's official builds send usage data unless told otherwise before their first import,
+# from a thread that makes a forked child hang at its exit.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 __all__ = ["gate", "load", "plan", "run"]

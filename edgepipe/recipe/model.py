@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -106,6 +107,7 @@ def _fits(names: Sequence[str], labels: Sequence[str]) -> bool:
 
 def _infer_task(architecture: str, model_type: str, model: Source) -> str:
     """The task of an architecture, by optimum's TasksManager."""
+    importlib.import_module("edgepipe.training")  # holds back what torchao logs when imported
     try:
         import transformers
         from optimum.exporters.tasks import TasksManager
