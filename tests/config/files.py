@@ -86,6 +86,13 @@ def problems(text: str, file: Path) -> list[tuple[int, str]]:
     return [(int(match[1]), match[2]) for match in found if match]
 
 
+def only(text: str, file: Path, at: str) -> str:
+    """The only problem of ``text``, which has to stand on the line of ``at``."""
+    ((line, problem),) = problems(text, file)
+    assert line == line_of(text, at)
+    return problem
+
+
 def line_of(text: str, part: str) -> int:
     """The line on which ``part``, which has to be in ``text`` once, begins."""
     assert text.count(part) == 1, part
