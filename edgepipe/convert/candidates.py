@@ -71,7 +71,8 @@ def build(
         timed = record.path if form == "fp32" else _int8(record, folder / "int8")
     except EdgepipeError as refused:
         return Refused(str(refused).replace(f"{folder}/", ""))  # notes name no scratch folder
-    notes = {"matched": made.matched, "operators": changed, "error": float(f"{error:.3g}")}
+    operators = {name: list(counts) for name, counts in changed.items()}
+    notes = {"matched": made.matched, "operators": operators, "error": float(f"{error:.3g}")}
     return Candidate(model=record, timed=timed, notes=notes)
 
 

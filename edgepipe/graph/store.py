@@ -38,6 +38,8 @@ def write(model: ir.Model, path: Path, *, limit: int = ONE_FILE_LIMIT) -> None:
     """
     external = f"{path.name}_data" if weight_bytes(model) > limit else None
     with disk.translated("write", path):
+        if external is None:  # else a graph read from two files would go on naming the second
+            model = ir.external_data.load_to_model(model)
         ir.save(model, path, external_data=external)
 
 

@@ -93,3 +93,14 @@ def test_a_damaged_graph_says_one_line(tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(onnx.onnx_cpp2py_export.checker.ValidationError):
         onnx.checker.check_model(str(path))
+
+
+def test_two_files_become_one(graph, tmp_path):
+    for name in ("two", "one"):
+        (tmp_path / name).mkdir()
+    store.write(graph, tmp_path / "two/model.onnx", limit=0)
+    store.write(store.read(tmp_path / "two/model.onnx"), tmp_path / "one/model.onnx")
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["model.onnx"]
+    given = feed()
+    expected = run(tmp_path / "source.onnx", given)
+    assert (run(tmp_path / "one/model.onnx", given) == expected).all()
