@@ -48,6 +48,8 @@ class Arm:
     device: Device = "cpu"
     bytes: int = 0
     """Of the files that ship."""
+    batched: bool = True
+    """Whether throughput is measured too."""
 
 
 def onnx_arm(  # noqa: PLR0913 (what a session can be asked for)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +46,7 @@ class Measured:
     """The reference against a second process of itself."""
     seconds: float
     doubts: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 class Choice(NamedTuple):
@@ -68,7 +69,7 @@ def compare(
     Runs ``budget.rounds`` process rounds and goes on, within ``budget.seconds``, until every
     ratio's 95 % interval is narrow. Raises StageError when a child fails.
     """
-    arms = (reference, Arm(CONTROL, reference.command), *candidates)
+    arms = (reference, replace(reference, name=CONTROL, batched=False), *candidates)
     _check(candidates, texts)
     session = Session(arms, texts, conditions)
     begin = time.monotonic()
@@ -81,7 +82,8 @@ def compare(
         speedups=tuple(speedups),
         control=control,
         seconds=time.monotonic() - begin,
-        doubts=_doubts(session, control, speedups),
+        doubts=_doubts(control),
+        remarks=_remarks(session, first, speedups),
     )
 
 
@@ -191,25 +193,28 @@ def _throughput(session: Session, nanoseconds: Sequence[int]) -> float:
     return len(session.texts.batch) / (max(float(np.median(nanoseconds)), 1.0) * _S)
 
 
-def _doubts(session: Session, control: Speedup, speedups: Sequence[Speedup]) -> tuple[str, ...]:
-    """Why these figures deserve suspicion; empty when nothing speaks against them."""
-    doubts = []
-    if abs(math.log(control.ratio)) > _CONTROL_LIMIT:
-        doubts.append(
-            f"the reference against itself came out as {control.ratio:.3f}: "
-            f"differences of {abs(control.ratio - 1):.1%} mean nothing here"
-        )
+def _doubts(control: Speedup) -> tuple[str, ...]:
+    """The reference provably differs from itself by more than a measurement may be wrong."""
+    if control.interval.low <= 1 + _CONTROL_LIMIT and control.interval.high >= 1 - _CONTROL_LIMIT:
+        return ()
+    doubt = (
+        f"the reference beside itself came out {control.ratio:.3f} times as fast, so ratios here "
+        "are wrong by as much; run again on a machine with less to do"
+    )
+    return (doubt,)
+
+
+def _remarks(session: Session, reference: ArmTimes, speedups: Sequence[Speedup]) -> tuple[str, ...]:
     limit = session.conditions.budget.half_width
-    doubts += [
+    remarks = [
         f"{s.candidate}: the ratio is known to ±{_half_width(s):.1%} only; measure for longer, "
         "or on a machine with less to do"
         for s in speedups
         if _half_width(s) > limit
     ]
-    wall = _times(session, 0)
-    if session.conditions.clock == "cpu" and wall.p50_ms > _BUSY * wall.cpu_p50_ms:
-        doubts.append(
-            f"wall times are {wall.p50_ms / wall.cpu_p50_ms:.2f} times CPU times: other programs "
-            "used the cores, so percentiles and throughput are too pessimistic"
+    if session.conditions.clock == "cpu" and reference.p50_ms > _BUSY * reference.cpu_p50_ms:
+        remarks.append(
+            f"wall times are {reference.p50_ms / reference.cpu_p50_ms:.2f} times CPU times: other "
+            "programs used the cores; percentiles and throughput suffer, ratios hardly"
         )
-    return tuple(doubts)
+    return tuple(remarks)

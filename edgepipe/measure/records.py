@@ -202,7 +202,9 @@ class BenchmarkReport(_Report):
     control: Speedup
     """The reference against itself in another process: how wrong a ratio can be here."""
     doubts: tuple[str, ...] = ()
-    """Reasons not to trust these figures; empty when there are none."""
+    """Reasons why the intervals themselves may be wrong; empty when there are none."""
+    remarks: tuple[str, ...] = ()
+    """Worth knowing, and no reason for doubt: wide intervals, busy cores."""
 
 
 M = TypeVar("M", ValidationReport, BenchmarkReport)

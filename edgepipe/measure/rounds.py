@@ -98,7 +98,7 @@ class Session:
             children, told = self._start(stack)
             self._singles(children, told)
             for index in self._order():
-                if self.texts.batch:
+                if self.texts.batch and self.arms[index].batched:
                     children[index].many(self.texts.batch[:_WARM_UP])
                     told[index].batch = children[index].many(self.texts.batch)
                 told[index].peak_memory = children[index].peak_memory()

@@ -48,7 +48,7 @@ class Benchmark(Stage[Inputs, Report]):
     """Texts come from here; the test split stays unread."""
     texts: Annotated[int, Field(ge=10)] = 200
     """Different texts, drawn at random, that are answered one by one."""
-    batch: Annotated[int, Field(ge=1)] = 512
+    batch: Annotated[int, Field(ge=1)] = 256
     """Texts in one call for throughput."""
     plain: bool = True
     """Also time every ONNX candidate with onnxruntime's default session options, as other
@@ -107,6 +107,7 @@ class Benchmark(Stage[Inputs, Report]):
             speedups=measured.speedups,
             control=measured.control,
             doubts=measured.doubts,
+            remarks=measured.remarks,
         )
 
     def _candidates(self, inputs: Inputs, conditions: Conditions) -> Iterator[Arm]:

@@ -106,7 +106,7 @@ class Validate(Stage[Inputs, Report]):
 
         indices, cut, rows = [], 0, data.splits[self.split].rows
         device = device_of(model, work.device)
-        with _predictor(model, device, work.threads) as predict:
+        with _predictor(model, device) as predict:
             for number, chunk in enumerate(chunks(examples(data, self.split), _CHUNK)):
                 work.progress(number * _CHUNK, rows, f"{name} answers")
                 texts = [example.text for example in chunk]
@@ -139,8 +139,8 @@ def _require_comparable(
 
 
 @contextmanager
-def _predictor(model: Model, device: Device, threads: int) -> Iterator[Predict]:
-    """Texts to logits: by torch for a checkpoint, by the runtime for ONNX."""
+def _predictor(model: Model, device: Device) -> Iterator[Predict]:
+    """Texts to logits: by torch for a checkpoint, by the runtime for ONNX; on every core."""
     if isinstance(model, Checkpoint):
         from edgepipe.training import predict
 
@@ -150,5 +150,5 @@ def _predictor(model: Model, device: Device, threads: int) -> Iterator[Predict]:
         return
     from edgepipe import runtime
 
-    with runtime.load(model.path, device=device, threads=threads) as classifier:
+    with runtime.load(model.path, device=device) as classifier:
         yield lambda texts: classifier.logits(texts, exact=True)

@@ -10,7 +10,9 @@ import pytest
 from edgepipe.errors import StageError
 from edgepipe.measure import latency
 from edgepipe.measure.child import Arm, Block
+from edgepipe.measure.records import Speedup
 from edgepipe.measure.rounds import ArmRound, Budget, Conditions, Session, Texts
+from edgepipe.measure.statistics import TWO_SIDED, ratio_bounds
 
 FAKE = Path(__file__).with_name("fake_worker.py")
 QUICK = Budget(rounds=2, round_seconds=0, round_blocks=4, seconds=0)
@@ -78,7 +80,8 @@ def test_more_rounds_are_run_while_the_ratio_is_too_uncertain(monkeypatch):
     # Looked at after 2, 3, 4 and 5 rounds, with 1, 2, 3 and 4 seconds spent. After 5 rounds,
     # another one would take 4 / 5 of a second, and 4.8 is too much.
     assert len(measured.control.log_ratios) == 5
-    assert any("c: the ratio is known to ±" in doubt for doubt in measured.doubts)
+    assert any("c: the ratio is known to ±" in doubt for doubt in measured.remarks)
+    assert measured.doubts == ()
 
 
 def test_measuring_stops_when_enough_is_known():
@@ -89,11 +92,28 @@ def test_measuring_stops_when_enough_is_known():
     assert len(measured.control.log_ratios) == 2
 
 
-def test_other_programs_on_the_cores_are_a_doubt():
+def test_other_programs_on_the_cores_are_remarked():
     measured = latency.compare(
         fake("r", 1.0, "waits"), [fake("c", 1.0)], Texts(TEXTS), Conditions(budget=QUICK)
     )
-    assert any("other programs used the cores" in doubt for doubt in measured.doubts)
+    assert any("programs used the cores" in remark for remark in measured.remarks)
+
+
+def speedup(*ratios: float) -> Speedup:
+    log_ratios = tuple((math.log(ratio),) * 3 for ratio in ratios)
+    bounds = ratio_bounds(log_ratios, confidence=TWO_SIDED)
+    return Speedup(
+        candidate="c", ratio=math.exp(np.mean(log_ratios)), interval=bounds, standard_error=0.1,
+        degrees_of_freedom=len(ratios) - 1, log_ratios=log_ratios,
+    )  # fmt: skip
+
+
+def test_a_reference_that_provably_differs_from_itself_is_a_doubt():
+    (doubt,) = latency._doubts(speedup(1.05, 1.051, 1.049))
+    assert "1.050 times as fast" in doubt
+    assert latency._doubts(speedup(0.95, 0.951, 0.949))
+    assert latency._doubts(speedup(1.0, 1.01, 0.99)) == ()
+    assert latency._doubts(speedup(0.9, 1.25, 1.1)) == ()  # noisy, and no proof of anything
 
 
 def test_wall_time_counts_with_more_threads_and_on_cuda():
