@@ -90,7 +90,6 @@ class Session:
         self.conditions = conditions
         self.rounds: list[list[ArmRound]] = []
         self._random = np.random.default_rng(conditions.seed)
-        self._stream = self._endless(texts.single)
 
     def run_round(self) -> None:
         """One more round is in ``rounds``: an ArmRound for each arm, in their order."""
@@ -132,10 +131,11 @@ class Session:
 
     def _singles(self, children: Sequence[Child], told: Sequence[ArmRound]) -> None:
         budget = self.conditions.budget
+        stream = self._stream()
         end = time.monotonic() + budget.round_seconds
         done = 0
         while done < budget.round_blocks or time.monotonic() < end:
-            texts = list(itertools.islice(self._stream, budget.drop + budget.calls))
+            texts = list(itertools.islice(stream, budget.drop + budget.calls))
             for index in self._order():
                 told[index].blocks.append(children[index].block(texts, budget.drop))
             done += 1
@@ -143,8 +143,12 @@ class Session:
     def _order(self) -> list[int]:
         return [int(index) for index in self._random.permutation(len(self.arms))]
 
-    def _endless(self, texts: Sequence[str]) -> Iterator[str]:
-        """Every text once in random order, then again in another order, and so on."""
+    def _stream(self) -> Iterator[str]:
+        """Every text once in random order, then again in another order, and so on.
+
+        The same in every round, so that rounds differ by their processes and not by their texts.
+        """
+        random = np.random.default_rng(self.conditions.seed)
         while True:
-            for index in self._random.permutation(len(texts)):
-                yield texts[index]
+            for index in random.permutation(len(self.texts.single)):
+                yield self.texts.single[index]

@@ -203,6 +203,17 @@ def test_every_visit_asks_all_arms_the_same_texts_in_an_order_of_its_own():
     assert sorted(asked[:50], key=len) == TEXTS
 
 
+def test_every_round_asks_the_same_texts_with_arms_in_another_order():
+    session = Session([fake(n, 1) for n in "abc"], Texts(TEXTS), Conditions(
+        seed=3, budget=Budget(round_seconds=0, round_blocks=30)))  # fmt: skip
+    logs: list[list] = [[], []]
+    for log in logs:
+        session._singles([Recorder(name, log) for name in "abc"], [ArmRound(0) for _ in "abc"])
+    first, second = ([texts for _, texts in log] for log in logs)
+    assert first == second
+    assert [name for name, _ in logs[0]] != [name for name, _ in logs[1]]
+
+
 def test_the_seed_orders_everything():
     def log_of(seed):
         session = Session([fake("a", 1), fake("b", 1)], Texts(TEXTS), Conditions(
