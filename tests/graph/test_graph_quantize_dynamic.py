@@ -13,7 +13,17 @@ from edgepipe.errors import StageError
 from edgepipe.graph import store
 from edgepipe.graph.quantize_dynamic import DynamicSettings, quantize, saturates
 from edgepipe.graph.transforms import ort_optimizer
-from tests.graph.toy_graphs import encoder, feed, filled, graph_ops, product, run, saved, weights
+from tests.graph.toy_graphs import (
+    encoder,
+    feed,
+    filled,
+    graph_ops,
+    product,
+    run,
+    saved,
+    session_ops,
+    weights,
+)
 
 RANDOM = np.random.default_rng(5)
 
