@@ -21,7 +21,6 @@ from tests.graph.toy_graphs import (
     product,
     run,
     saved,
-    session_ops,
     weights,
 )
 
