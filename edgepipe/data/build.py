@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, get_args
 from edgepipe import disk
 from edgepipe.artifacts import Dataset, Split, SplitRecord
 from edgepipe.data.labels import LabelMap, label_names
-from edgepipe.data.readers import Columns, Example, examples, rows
+from edgepipe.data.readers import Columns, Example, class_names, examples, rows
 from edgepipe.data.splits import TEST, TRAIN, VALIDATION, assign, overlaps, text_key
 from edgepipe.errors import DataError
 
@@ -52,7 +52,7 @@ def build(  # noqa: PLR0913 - one call, everything named
         raise DataError(f"no training split among {', '.join(files)}")
     progress(0, len(SPLITS), "reading labels")
     seen = Counter(e.label for e in examples(files["train"], use))
-    names, numbers = label_names(seen, labels)
+    names, numbers = label_names(seen, labels or _own_order(files["train"], use, seen))
     index = LabelMap(names, numbers=numbers)
     where = _split_train(files, use, index, names=names, shares=shares, seed=seed)
     records: dict[Split, SplitRecord] = {}
@@ -66,6 +66,12 @@ def build(  # noqa: PLR0913 - one call, everything named
             records[split], keys[split] = writer.record(), writer.keys
     notes = overlaps(keys) | _skipped(files, use, records)
     return Dataset(path=into, labels=names, splits=records, notes=notes)
+
+
+def _own_order(train: Path, use: Columns, seen: Collection[str]) -> list[str] | None:
+    """The labels that occur, in the order that a ``datasets`` folder itself gives them."""
+    names = class_names(train, use.label)
+    return None if names is None else [name for name in names if name in seen]
 
 
 def _split_train(  # noqa: PLR0913
@@ -118,7 +124,7 @@ class _Writer:
             self.counts[label] += 1
             self.keys.add(text_key(example.text))
             record = {"text": example.text, "label": label}
-            yield (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+            yield (json.dumps(record, ensure_ascii=False) + "\n").encode()
 
     def record(self) -> SplitRecord:
         return SplitRecord(rows=sum(self.counts), label_counts=tuple(self.counts))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import itertools
+import re
 from collections.abc import Iterable, Sequence
 
 from edgepipe.data.readers import Example
 from edgepipe.errors import DataError
 
 _TWO = 2
+_NUMBER = re.compile("0|[1-9][0-9]{0,8}")
+"""An index as JSON writes it; 007 is a name."""
 
 
 def label_names(seen: Iterable[str], asked: Sequence[str] | None) -> tuple[tuple[str, ...], bool]:
@@ -19,22 +23,24 @@ def label_names(seen: Iterable[str], asked: Sequence[str] | None) -> tuple[tuple
     a gap among the integers, and for names that do not fit.
     """
     values = set(seen)
-    numeric = bool(values) and all(v.isascii() and v.isdigit() for v in values)
+    numeric = bool(values) and all(_NUMBER.fullmatch(v) for v in values)
     if asked is not None and not (numeric and not values <= set(asked)):
         return _checked(tuple(asked)), False
     if not numeric:
         return _checked(tuple(sorted(values))), False
     highest = max(int(v) for v in values)
-    names = tuple(asked) if asked is not None else tuple(str(n) for n in range(highest + 1))
-    if len(names) <= highest:
-        raise DataError(f"the data has label {highest}, but only {len(names)} labels are named")
-    if asked is None and len(values) != highest + 1:
-        missing = sorted(set(names) - values, key=int)[:5]
+    if asked is not None:
+        if len(asked) <= highest:
+            raise DataError(f"the data has label {highest}, but only {len(asked)} labels are named")
+        return _checked(tuple(asked)), True
+    if len(values) != highest + 1:
+        unseen = (str(n) for n in range(highest) if str(n) not in values)
         raise DataError(
-            f"labels are numbers up to {highest}, but {', '.join(missing)} never occur in the "
-            "training split; give the names as labels = [...] if they are class names"
+            f"labels are numbers up to {highest}, but {', '.join(itertools.islice(unseen, 5))} "
+            "never occur in the training split; if they are class names, give them all as "
+            "labels = [...]"
         )
-    return _checked(names), True
+    return _checked(tuple(str(n) for n in range(highest + 1))), True
 
 
 def _checked(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,25 +61,20 @@ def rows(path: Path) -> Iterator[Row]:
             raise DataError(f"{path}: cannot read {suffix or 'a file without ending'}: {FORMATS}")
 
 
-def columns(path: Path) -> list[str]:
-    """The column names of ``path``: those of its first record."""
-    first = next(rows(path), None)
-    if first is None:
-        raise DataError(f"{path}: holds no rows")
-    return list(first.values)
-
-
 def parts(path: Path) -> dict[str, Path]:
     """The splits that ``path`` itself holds: several for a saved DatasetDict, else just train."""
     if not (path / "dataset_dict.json").is_file():
         return {"train": path}
-    names = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
-    return {name: path / name for name in names}
+    try:
+        found = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))
+        return {name: path / name for name in found["splits"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: its dataset_dict.json is damaged: {error}") from error
 
 
 def examples(path: Path, use: Columns) -> Iterator[Example]:
     """Text and label of every row. Bad rows raise DataError, or are passed over when asked."""
-    names = _class_names(path, use.label)
+    names = class_names(path, use.label)
     empty = True
     for row in rows(path):
         if empty:
@@ -112,31 +107,54 @@ def _example(row: Row, use: Columns, names: list[str] | None) -> Example:
         raise DataError(f"{row.where}: column {use.text!r} holds {text!r}, which is no text")
     if not text.strip():
         raise DataError(f"{row.where}: empty text; mend the row or set bad_rows = 'skip'")
-    if names is not None and isinstance(label, int) and 0 <= label < len(names):
-        label = names[label]
-    if isinstance(label, float | list | dict):
-        raise DataError(f"{row.where}: column {use.label!r} holds {label!r}, which is no label")
+    return Example(row.where, _whole(text), _label(row, use.label, label, names))
+
+
+def _label(row: Row, column: str, label: Any, names: Sequence[str] | None) -> str:
     if isinstance(label, bool):
-        label = str(label).lower()
-    return Example(row.where, text, str(label).strip())
+        return str(label).lower()
+    if not isinstance(label, str | int):
+        raise DataError(f"{row.where}: column {column!r} holds {label!r}, which is no label")
+    if names is not None and isinstance(label, int) and 0 <= label < len(names):
+        return names[label]
+    written = _whole(str(label).strip())
+    if not written:
+        raise DataError(f"{row.where}: empty label; mend the row or set bad_rows = 'skip'")
+    return written
+
+
+def _whole(text: str) -> str:
+    """``text`` without halves of surrogate pairs, which JSON can hold and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
-    csv.field_size_limit(_FIELD_LIMIT)
+    header: list[str] = []
     with _text_of(path), path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        header = [name.strip() for name in next(reader, [])]
-        if len(set(header)) != len(header):
-            raise DataError(f"{path}:1: the header repeats a column name: {', '.join(header)}")
-        line = reader.line_num + 1
+        for line, record in _csv_records(path, csv.reader(file, delimiter=delimiter, strict=True)):
+            if not header:
+                header = [name.strip() for name in record]
+                if len(set(header)) != len(header):
+                    have = ", ".join(header)
+                    raise DataError(f"{path}:{line}: the header repeats a column name: {have}")
+            elif len(record) != len(header):
+                found = f"{len(record)} fields where the header has {len(header)}"
+                raise DataError(f"{path}:{line}: {found}")
+            else:
+                yield Row(f"{path}:{line}", dict(zip(header, record, strict=True)))
+
+
+def _csv_records(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Records that are not blank, each with the line it begins on."""
+    csv.field_size_limit(_FIELD_LIMIT)
+    line = 1
+    try:
         for record in reader:
-            where = f"{path}:{line}"
+            if record:
+                yield line, record
             line = reader.line_num + 1
-            if not record:
-                continue
-            if len(record) != len(header):
-                raise DataError(f"{where}: {len(record)} fields where the header has {len(header)}")
-            yield Row(where, dict(zip(header, record, strict=True)))
+    except csv.Error as error:
+        raise DataError(f"{path}:{line}: not CSV: {error}") from error
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:
@@ -146,7 +164,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
                 continue
             try:
                 record = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}:{number}: not JSON: {error}") from error
             if not isinstance(record, dict):
                 raise DataError(
@@ -160,11 +178,20 @@ def _text_of(path: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 at byte {error.start}; convert the file") from error
-    except csv.Error as error:
-        raise DataError(f"{path}: not CSV: {error}") from error
+        raise DataError(f"{path}:{_undecodable(path)}: not UTF-8; convert the file") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _undecodable(path: Path) -> int:
+    """The first line that is not UTF-8; the decoder itself counts from somewhere in the file."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):  # noqa: B007 - the last one is the answer
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                break
+    return number
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
@@ -180,13 +207,14 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
                 for record in batch.to_pylist():
                     number += 1
                     yield Row(f"{path}: row {number}", record)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a readable Parquet file: {error}") from error
 
 
 def _datasets_rows(path: Path) -> Iterator[Row]:
-    for number, record in enumerate(_saved_dataset(path), start=1):
-        yield Row(f"{path}: row {number}", record)
+    with _dataset_errors(path):
+        for number, record in enumerate(_saved_dataset(path), start=1):
+            yield Row(f"{path}: row {number}", record)
 
 
 def _saved_dataset(path: Path) -> Any:
@@ -195,15 +223,22 @@ def _saved_dataset(path: Path) -> Any:
         import datasets
     except ImportError as error:
         raise MissingDependencyError("datasets", "build", f"reading {path.name}") from error
+    return datasets.Dataset.load_from_disk(str(path))
+
+
+@contextlib.contextmanager
+def _dataset_errors(path: Path) -> Iterator[None]:
     try:
-        return datasets.Dataset.load_from_disk(str(path))
-    except (FileNotFoundError, ValueError) as error:
-        raise DataError(f"{path}: not a dataset; what can be read: {FORMATS}") from error
+        yield
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{path}: not a readable dataset ({error}); what can be read: {FORMATS}"
+        raise DataError(message) from error
 
 
-def _class_names(path: Path, label: str) -> list[str] | None:
-    """Names that a ``datasets`` folder itself gives to its label numbers."""
+def class_names(path: Path, label: str) -> list[str] | None:
+    """Names that a ``datasets`` folder itself gives to its label numbers, in their order."""
     if not path.is_dir():
         return None
-    names: list[str] | None = getattr(_saved_dataset(path).features.get(label), "names", None)
-    return names
+    with _dataset_errors(path):
+        names: list[str] | None = getattr(_saved_dataset(path).features.get(label), "names", None)
+        return names

@@ -34,32 +34,26 @@ def assign(  # noqa: PLR0913 - one call, everything named
     """Which split each row goes to, ``[n]`` int8: stratified by label and seeded.
 
     Rows with the same text go to the same split, so that no split leaks into another.
-    ``validation`` and ``test`` are shares of the whole; 0 makes no such split. Raises DataError
-    for a class with too few different texts to be in every split.
+    ``validation`` and ``test`` are shares of the different texts, at most 0.5 each; 0 makes no such
+    split. Every class is in every split; raises DataError for one with too few texts for that.
     """
     _, first, group = np.unique(np.asarray(keys), return_index=True, return_inverse=True)
     strata = np.asarray(labels)[first]
     _check(strata, names, splits=1 + (validation > 0) + (test > 0))
     where = np.full(len(first), TRAIN, np.int8)
-    _move(where, strata, TEST, test, seed)
-    _move(where, strata, VALIDATION, validation / (1 - test), seed)
+    random = np.random.default_rng(seed)
+    for label in range(len(names)):
+        rows = random.permutation(np.flatnonzero(strata == label))
+        held_out = _count(test, rows.size, most=rows.size - 1)
+        where[rows[:held_out]] = TEST
+        chosen = _count(validation, rows.size, most=rows.size - held_out - 1)
+        where[rows[held_out : held_out + chosen]] = VALIDATION
     return np.asarray(where[group], np.int8)
 
 
-def _move(
-    where: NDArray[np.int8], strata: NDArray[np.int64], to: int, share: float, seed: int
-) -> None:
-    """Move ``share`` of what is still in train to another split; at least one of each class."""
-    if share <= 0:
-        return
-    from sklearn.model_selection import train_test_split
-
-    rows = np.flatnonzero(where == TRAIN)
-    count = max(round(share * len(rows)), len(np.unique(strata)))
-    _, moved = train_test_split(
-        rows, test_size=count, stratify=strata[rows], random_state=seed, shuffle=True
-    )
-    where[moved] = to
+def _count(share: float, rows: int, *, most: int) -> int:
+    """``share`` of a class's rows, but at least one row and at most ``most``."""
+    return min(max(1, round(share * rows)), most) if share > 0 else 0
 
 
 def _check(strata: NDArray[np.int64], names: Sequence[str], splits: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgepipe.artifacts import Dataset
 from edgepipe.errors import StageError
@@ -31,7 +31,7 @@ class Data(Stage[Inputs, Dataset]):
 
     inputs = Inputs
     makes = Dataset
-    tools = ("scikit-learn", "numpy")
+    tools = ("numpy",)
     depends = frozenset({"seed"})
 
     train: Source
@@ -47,6 +47,12 @@ class Data(Stage[Inputs, Dataset]):
     """Of all rows, when there is no test split."""
     bad_rows: Literal["refuse", "skip"] = "refuse"
     """What to do with a row that has no text or no label; skipped ones are counted."""
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Data:
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share and test_share leave nothing to train on")
+        return self
 
     def run(self, inputs: Inputs, into: Path, work: Work) -> Dataset:  # noqa: ARG002
         """Check every row, then write ``SPLIT.jsonl`` for each split."""
