@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo tiny test check format gpu clean
+.PHONY: help setup demo tiny test check format crash clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1: /'
@@ -50,6 +50,9 @@ check: setup ## linter, formatter, types, import contracts
 format: setup ## mend what the linter and the formatter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+crash: setup ## kill, or fill the disk, at every disk operation of a run
+	$(BIN)/python tests/end_to_end/crash_matrix.py
 
 clean: ## remove the environment and what runs left behind
 	rm -rf $(VENV) artifacts/*/ tests/node/node_modules
