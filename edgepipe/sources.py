@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler, ValidationInfo
+from pydantic import BaseModel, GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from edgepipe.errors import UsageError
@@ -96,3 +97,13 @@ def _from_hub(text: str) -> Path:
         )
     except Exception as error:  # the hub client raises a dozen unrelated types
         raise UsageError(f"{text}: could not be fetched: {error}") from error
+
+
+def walk(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Source]]:
+    """Every Source among the settings, nested tables included, with its dotted name."""
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, Source):
+            yield prefix + name, value
+        elif isinstance(value, BaseModel):
+            yield from walk(value, f"{prefix}{name}.")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from edgepipe.artifacts import Artifact
 from edgepipe.errors import StageError
+from edgepipe.sources import walk
 
 A = TypeVar("A", bound=Artifact)
 In = TypeVar("In")
@@ -19,7 +20,7 @@ Out = TypeVar("Out", bound=Artifact)
 Named = Mapping[str, A]
 """An input port that takes a list of steps; the stage sees their artifacts by step name."""
 Device = Literal["cpu", "cuda"]
-Depends = Literal["seed", "device", "name"]
+Depends = Literal["seed", "device", "name", "cpu"]
 
 
 def _silent(done: int, total: int, message: str) -> None:
@@ -65,6 +66,13 @@ class Stage(BaseModel, ABC, Generic[In, Out]):
     """The result depends on timing: the machine record and the thread count enter the key."""
     cached: ClassVar[bool] = True
     """False for clocks: they are taken anew in every run."""
+
+    def reads(self) -> dict[str, Path]:
+        """The outside files and folders whose content the result depends on, by name.
+
+        Those that the settings name; a stage that reads others beside them adds these.
+        """
+        return {where: source.locate() for where, source in walk(self)}
 
     def requires(self, inputs: In) -> None:
         """Raise StageError when ``inputs`` cannot be worked on. Runs first, and is cheap."""

@@ -17,9 +17,8 @@ from edgepipe.errors import ConfigError, UsageError
 from edgepipe.pipeline.definition import Pipeline
 from edgepipe.pipeline.gate import Gate, check_gates
 from edgepipe.pipeline.graph import Draft, Problem, Step, Wires, check, near
-from edgepipe.pipeline.key import sources
 from edgepipe.pipeline.settings import RunSettings
-from edgepipe.sources import Source
+from edgepipe.sources import Source, walk
 from edgepipe.stages import STAGES, stage_class
 
 _TOP = ("name", "task", "run", "step", "gate")
@@ -137,7 +136,7 @@ class _Reader:
                 self._say((*at, "use"), f"{text}; stages: {', '.join(STAGES)}")
             return None
         made = self._model(stage, settings, at)
-        found = sources(made) if made else self._likely_sources(stage, settings)
+        found = walk(made) if made else self._likely_sources(stage, settings)
         self.outside += [((*at, *where.split(".")), source) for where, source in found]
         return Step(name=name, use=use, stage=made, wires=wires or {}) if made else None
 

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 
 from edgepipe import disk
 from edgepipe.artifacts import Artifact
-from edgepipe.measure.machine import machine_id
+from edgepipe.measure.machine import machine, machine_id
 from edgepipe.pipeline.graph import Step
 from edgepipe.pipeline.settings import RunSettings
-from edgepipe.sources import Source
+from edgepipe.sources import walk
 
 Key = Mapping[str, str]
 Inputs = Mapping[str, Artifact | Mapping[str, Artifact] | None]
@@ -32,7 +32,7 @@ def key_of(step: Step, inputs: Inputs, run: RunSettings, name: str) -> dict[str,
         "version": stage.version,
         "code": code_hash(type(stage).__module__),
         **{f"setting {name}": value for name, value in _settings(stage)},
-        **{f"source {where}": disk.digest(s.locate()) for where, s in sources(stage)},
+        **{f"source {where}": disk.digest(path) for where, path in stage.reads().items()},
         **{f"input {port}": _digest(artifact) for port, artifact in inputs.items()},
         **{f"tool {name}": _version(name) for name in stage.tools},
     }
@@ -40,6 +40,8 @@ def key_of(step: Step, inputs: Inputs, run: RunSettings, name: str) -> dict[str,
         key["name"] = name
     if "seed" in stage.depends:
         key["seed"] = str(run.seed)
+    if "cpu" in stage.depends:
+        key["cpu"] = ",".join(machine().features)
     if "device" in stage.depends or stage.measures:
         key["device"] = run.device
     if stage.measures:
@@ -67,19 +69,9 @@ def _change(part: str, old: str | None, new: str | None) -> str:
     return f"{part} changed"
 
 
-def sources(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Source]]:
-    """Every Source among the settings, nested tables included, with its dotted name."""
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        if isinstance(value, Source):
-            yield prefix + name, value
-        elif isinstance(value, BaseModel):
-            yield from sources(value, f"{prefix}{name}.")
-
-
 def _settings(stage: BaseModel) -> Iterator[tuple[str, str]]:
     """Settings as JSON; a Source enters by its content instead, under ``source``."""
-    outside = {name for name, _ in sources(stage)}
+    outside = {name for name, _ in walk(stage)}
     for name, value in stage.model_dump(mode="json").items():
         if name not in outside:
             yield name, json.dumps(value, sort_keys=True)

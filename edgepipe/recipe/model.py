@@ -65,8 +65,9 @@ def _onnx(place: Path) -> ModelGuess:
     """An ONNX file brings its labels where a config.json lies beside it, or one folder up."""
     for folder in (place.parent, place.parent.parent):
         if (folder / "config.json").is_file():
-            names = _labels(_config(folder, Source(str(place))))
-            return ModelGuess(kind="onnx", why="an ONNX file with its config.json", labels=names)
+            config = _config(folder, Source(str(place)))
+            why = "an ONNX file with its config.json"
+            return ModelGuess(kind="onnx", why=why, labels=_labels(config), limit=_limit(config))
     return ModelGuess(kind="onnx", why="an ONNX file")
 
 

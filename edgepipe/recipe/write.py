@@ -64,6 +64,7 @@ _ONNX = """
 [step.fp32]
 use = "onnx"
 model = {model}
+max_length = {limit}                  # tokens; longer texts are cut
 """
 _TAIL = """
 [step.int8]
@@ -127,7 +128,7 @@ def render(
         variants='"int8", "fp32"',
         speedup="1.2" if onnx else "2.0",
     )
-    return head + middle.format(model=json.dumps(named)) + student + tail
+    return head + middle.format(model=json.dumps(named), limit=guess.limit) + student + tail
 
 
 def _labels(guess: ModelGuess) -> str:

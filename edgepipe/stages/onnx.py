@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,6 +50,14 @@ class ImportOnnx(Stage[Inputs, OnnxModel]):
     labels: tuple[str, ...] | None = None
     """In the order of the logits; default: ``id2label`` of ``config.json``."""
 
+    def reads(self) -> dict[str, Path]:
+        """Also what lies beside the graph: its weights, the tokenizer, the configuration."""
+        from edgepipe.graph import intake, store
+
+        source = intake.find(self.model.locate())
+        beside = [*store.files(source), *_places(self._tokenizer_folder(source), source.parent)]
+        return {path.name: path for path in beside}
+
     def run(self, inputs: Inputs, into: Path, work: Work) -> OnnxModel:  # noqa: ARG002
         """Check first, copy after."""
         from edgepipe.graph import intake, precision, store
@@ -59,10 +68,8 @@ class ImportOnnx(Stage[Inputs, OnnxModel]):
         labels = self._labels(config, folder)
         graph = intake.accept(source, len(labels))
         _copy(source, graph, into)
-        for name in (_TOKENIZER, *_OPTIONAL):
-            place = next((f / name for f in (folder, source.parent) if (f / name).is_file()), None)
-            if place is not None:
-                disk.copy_file(place, into / name)
+        for place in _places(folder, source.parent):
+            disk.copy_file(place, into / place.name)
         takes, gives = store.signature(graph)
         made = OnnxModel(
             path=into,
@@ -114,6 +121,12 @@ class ImportOnnx(Stage[Inputs, OnnxModel]):
             raise StageError(
                 f"no config.json in {folder} names the labels; give them in 'labels'"
             ) from error
+
+
+def _places(*folders: Path) -> Iterator[Path]:
+    """Tokenizer and configuration, each from the first folder that has it."""
+    for name in (_TOKENIZER, *_OPTIONAL):
+        yield from [f / name for f in folders if (f / name).is_file()][:1]
 
 
 def _config(*folders: Path) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Quantize(Stage[Inputs, OnnxModel]):
 
     inputs = Inputs
     makes = OnnxModel
+    depends = frozenset({"cpu"})
     tools = ("onnx", "onnx-ir", "onnxruntime", "tokenizers")
 
     method: Literal["dynamic"] = "dynamic"
