@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from edgepipe import disk
 from edgepipe.errors import StageError
 from edgepipe.measure.models import Device
 
@@ -186,7 +187,7 @@ def running(arm: Arm, *, threads: int) -> Iterator[Child]:
 
     It lives in a session of its own, so that Ctrl-C reaches the parent alone, which kills it.
     """
-    with tempfile.TemporaryFile() as stderr:
+    with _scratch_file() as stderr:
         process = _start(arm, threads, stderr)
         child = Child(arm, process, stderr)
         try:
@@ -196,6 +197,12 @@ def running(arm: Arm, *, threads: int) -> Iterator[Child]:
             process.kill()
             with contextlib.suppress(OSError):  # what it never read
                 process.communicate()
+
+
+def _scratch_file() -> IO[bytes]:
+    """Where a child's last words go: a pipe that nobody reads would stop a talkative one."""
+    with disk.translated("create a temporary file in", Path(tempfile.gettempdir())):
+        return tempfile.TemporaryFile()
 
 
 def _start(arm: Arm, threads: int, stderr: IO[bytes]) -> subprocess.Popen[str]:

@@ -101,29 +101,17 @@ def ratio_bounds(log_ratios: Sequence[Sequence[float]], *, confidence: float) ->
 def ratio_estimate(log_ratios: Sequence[Sequence[float]]) -> tuple[float, float]:
     """The logarithm of a speed ratio and its standard error; at least two process rounds.
 
-    Memory layout differs from process to process, so blocks of one process are no independent
-    repetitions (Kalibera and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013). Each
-    process therefore counts once, by its 20 % trimmed mean, and the error is Student's over
-    processes, but never below what the blocks alone explain (Tukey and McLaughlin 1963). A
-    bootstrap over three processes covers 79 % where it promises 95 %; this covers 95 %.
+    Memory layout and neighbours differ from process to process, so blocks of one process are no
+    independent repetitions (Kalibera and Jones, "Rigorous benchmarking in reasonable time", ISMM
+    2013). Each process counts once, by its 20 % trimmed mean, and the error is Student's over
+    processes. In simulations with equal noise of both kinds the 95 % interval covers 95 %, and
+    92 to 95 % when rounds are added until it is narrow; a bootstrap over three or four processes
+    covers 79 to 85 %.
     """
     if len(log_ratios) <= 1:
         raise ValueError("a ratio needs two process rounds or more to know its error")
     means = [float(stats.trim_mean(blocks, _TRIM)) for blocks in log_ratios]
-    between = float(np.std(means, ddof=1)) / math.sqrt(len(means))
-    within = math.hypot(*map(_trimmed_error, log_ratios)) / len(means)
-    return float(np.mean(means)), max(between, within)
-
-
-def _trimmed_error(values: Sequence[float]) -> float:
-    """Standard error of the trimmed mean by the winsorized variance; 0 for a single value."""
-    count = len(values)
-    if count <= 1:
-        return 0.0
-    cut = int(_TRIM * count)
-    ordered = np.sort(np.asarray(values))
-    winsorized = np.clip(ordered, ordered[cut], ordered[count - cut - 1])
-    return float(np.std(winsorized, ddof=1)) / ((1 - 2 * cut / count) * math.sqrt(count))
+    return float(np.mean(means)), float(stats.sem(means))
 
 
 def _check(confidence: float) -> None:
