@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -107,9 +107,9 @@ def copy_file(source: Path, target: Path) -> None:
 @contextlib.contextmanager
 def scratch(root: Path, prefix: str = "") -> Iterator[Path]:
     """An empty directory on the disk of ``root``, removed at the end unless it was published."""
-    make_folder(root)
-    with _operation("create a scratch directory in", root):
-        path = Path(tempfile.mkdtemp(dir=root, prefix=prefix))
+    path = make_folder(root) / f"{prefix}{uuid.uuid4().hex[:12]}"
+    with _operation("create", path):
+        path.mkdir()  # with the user's own mode: what is published may be there for others
     try:
         yield path
     finally:
@@ -121,11 +121,7 @@ def publish(path: Path, place: Path) -> bool:
 
     False when ``place`` exists already (another process finished first): ``path`` is left alone.
     """
-    for file in files_under(path):
-        _sync_file(path / file)
-    for folder in sorted(p for p in path.rglob("*") if p.is_dir()):
-        _sync_folder(folder)
-    _sync_folder(path)
+    _make_durable(path)
     make_folder(place.parent)
     with _operation("rename", place):
         try:
@@ -139,13 +135,33 @@ def publish(path: Path, place: Path) -> bool:
 
 
 def replace_folder(path: Path, place: Path) -> None:
-    """``place`` is what ``path`` was; after a kill in between, ``recover(place)`` mends it."""
+    """``place`` is what ``path`` was; on any failure it is what it was before.
+
+    Two renames in a row, so that for a moment there is nothing; after a kill in that moment
+    ``recover(place)`` mends it.
+    """
     recover(place)
-    if place.exists():
+    _make_durable(path)
+    make_folder(place.parent)
+    try:
+        if place.exists():
+            with _operation("retire", place):
+                place.rename(_retired(place))
         with _operation("rename", place):
-            place.rename(_retired(place))
-    publish(path, place)
+            path.rename(place)
+    except BaseException:
+        recover(place)
+        raise
+    _sync_folder(place.parent)
     remove_tree(_retired(place))
+
+
+def _make_durable(path: Path) -> None:
+    for file in files_under(path):
+        _sync_file(path / file)
+    for folder in sorted(p for p in path.rglob("*") if p.is_dir()):
+        _sync_folder(folder)
+    _sync_folder(path)
 
 
 def recover(place: Path) -> None:
@@ -189,7 +205,7 @@ def digest(path: Path) -> str:
         return sha256(path)
     total = hashlib.sha256()
     for file in files_under(path):
-        total.update(f"{file.as_posix()}\0{sha256(path / file)}\n".encode())
+        total.update(os.fsencode(file.as_posix()) + f"\0{sha256(path / file)}\n".encode())
     return total.hexdigest()
 
 
