@@ -40,22 +40,30 @@ class Artifact(BaseModel):
     digest: str = Field(default="", exclude=True)
 
     def commit(self) -> Self:
-        """``artifact.json`` describes every file; the artifact returned carries its digest."""
-        files = {
-            name.as_posix(): FileRecord(
-                bytes=(self.path / name).stat().st_size, sha256=disk.sha256(self.path / name)
-            ).model_dump()
-            for name in disk.files_under(self.path)
-            if name.as_posix() != RECORD
-        }
-        record = {
-            "schema": SCHEMA,
-            "kind": self.kind,
-            "fields": self.model_dump(mode="json"),
-            "files": files,
-        }
-        digest = _digest(record)
-        disk.write_json(self.path / RECORD, {**record, "digest": digest})
+        """``artifact.json`` describes every file; the artifact returned carries its digest.
+
+        Raises StageError when a field holds NaN or infinity: JSON has neither.
+        """
+        record = _Record(
+            schema=SCHEMA,
+            kind=self.kind,
+            fields=self.model_dump(mode="json"),
+            files={
+                name.as_posix(): FileRecord(
+                    bytes=(self.path / name).stat().st_size, sha256=disk.sha256(self.path / name)
+                )
+                for name in disk.files_under(self.path)
+                if name.as_posix() != RECORD
+            },
+        )
+        digest = record.expected_digest()
+        content = record.model_copy(update={"digest": digest}).model_dump(
+            mode="json", by_alias=True
+        )
+        try:
+            disk.write_json(self.path / RECORD, content)
+        except ValueError as error:
+            raise StageError(f"the {self.kind} made holds NaN or infinity: {error}") from error
         return self.model_copy(update={"digest": digest})
 
     @classmethod
@@ -66,14 +74,13 @@ class Artifact(BaseModel):
         missing or has another size; contents are compared by ``verify``.
         """
         record = _record(path)
-        if record.get("schema") != SCHEMA or record.get("kind") != cls.kind:
-            found = f"{record.get('kind')!r} of schema {record.get('schema')!r}"
-            raise BundleError(f"{path} holds {found}, not {cls.kind!r} of schema {SCHEMA}")
-        for name, file in record["files"].items():
-            if not (path / name).is_file() or (path / name).stat().st_size != file["bytes"]:
+        if record.kind != cls.kind:
+            raise BundleError(f"{path} holds a {record.kind}, not a {cls.kind}")
+        for name, file in record.files.items():
+            if not (path / name).is_file() or (path / name).stat().st_size != file.bytes:
                 raise BundleError(f"{path}: {name} is missing or was cut short")
         try:
-            text = json.dumps({**record["fields"], "path": str(path), "digest": record["digest"]})
+            text = json.dumps({**record.fields, "path": str(path), "digest": record.digest})
             return cls.model_validate_json(text)
         except ValidationError as error:
             raise BundleError(f"{path / RECORD} is damaged: {error}") from error
@@ -82,28 +89,47 @@ class Artifact(BaseModel):
         """Raise BundleError when any file differs from what was committed, or one came or went."""
         record = _record(self.path)
         present = {f.as_posix() for f in disk.files_under(self.path)} - {RECORD}
-        wrong = present ^ record["files"].keys()
+        wrong = present ^ record.files.keys()
         wrong |= {
             name
-            for name in present & record["files"].keys()
-            if disk.sha256(self.path / name) != record["files"][name]["sha256"]
+            for name in present & record.files.keys()
+            if disk.sha256(self.path / name) != record.files[name].sha256
         }
+        if self.digest != record.digest or record.digest != record.expected_digest():
+            wrong.add(RECORD)
         if wrong:
             raise BundleError(f"{self.path}: changed since it was made: {', '.join(sorted(wrong))}")
 
 
-def _record(path: Path) -> dict[str, Any]:
+class _Record(BaseModel):
+    """``artifact.json`` itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    schema_version: int = Field(alias="schema")
+    kind: str
+    fields: dict[str, Any]
+    files: dict[str, FileRecord]
+    digest: str = ""
+
+    def expected_digest(self) -> str:
+        """Over everything but the digest itself."""
+        record = self.model_dump(mode="json", by_alias=True, exclude={"digest"})
+        return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _record(path: Path) -> _Record:
     try:
-        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+        found = json.loads((path / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BundleError(f"{path}: no readable {RECORD}: {error}") from error
-    if not isinstance(record, dict) or not {"files", "fields", "digest"} <= record.keys():
-        raise BundleError(f"{path / RECORD} is damaged")
-    return record
-
-
-def _digest(record: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    schema = found.get("schema") if isinstance(found, dict) else None
+    if isinstance(schema, int) and schema != SCHEMA:
+        raise BundleError(f"{path} has schema {schema}; this edgepipe reads schema {SCHEMA}")
+    try:
+        return _Record.model_validate(found)
+    except ValidationError as error:
+        raise BundleError(f"{path / RECORD} is damaged: {error}") from error
 
 
 class SplitRecord(BaseModel):
