@@ -75,13 +75,14 @@ class Source:
 def _in_package(text: str) -> Path:
     """A file that an installed package ships, found without importing the package."""
     package, _, inner = text.removeprefix("pkg://").partition("/")
+    root, *deeper = package.split(".")  # to find "a.b", Python would import "a"
     try:
-        spec = importlib.util.find_spec(package)
+        spec = importlib.util.find_spec(root)
     except (ImportError, ValueError):
         spec = None
     if spec is None or not spec.submodule_search_locations:
         raise UsageError(f"{text}: the package {package!r} is not installed; pip install it")
-    return Path(next(iter(spec.submodule_search_locations))) / inner
+    return Path(next(iter(spec.submodule_search_locations)), *deeper, inner)
 
 
 def _from_hub(text: str) -> Path:
