@@ -63,8 +63,8 @@ def command(
     arms = list(_arms(found, bundle, threads))
     measured = _measure(arms, _texts(bundle, file), threads, seconds)
     rows = list(_rows(found, arms, measured))
-    for doubt in measured.doubts:
-        say(f"warning: {doubt}")
+    for remark in (*measured.doubts, *measured.remarks):
+        say(f"note: {remark}")
     if as_json:
         emit([asdict(row) for row in rows])
         return
@@ -112,7 +112,7 @@ def _measure(arms: list[Arm], texts: list[str], threads: int, seconds: float) ->
     from edgepipe.measure.latency import compare
     from edgepipe.measure.rounds import Budget, Conditions, Texts
 
-    budget = Budget(rounds=2, round_seconds=seconds / 4, seconds=seconds)
+    budget = Budget(rounds=3, round_seconds=seconds / 6, seconds=seconds)
     conditions = Conditions(threads=threads, budget=budget)
     return compare(arms[0], arms[1:], Texts(texts, texts), conditions)
 

@@ -26,6 +26,10 @@ def print_summary(report: RunReport, path: Path, bundles: Sequence[Path]) -> Non
         columns = ("model", "accuracy", "drop", "agreement", "size", "latency", "speed-up")
         cells = ((name, *(row.get(c, "") for c in columns[1:])) for name, row in models.items())
         table(columns, cells)
+    for measured in report.measured.values():
+        if measured.content == "benchmark":
+            for remark in measured.remarks:
+                click.echo(f"note: {remark}")
     for verdict in report.verdicts:
         click.echo(sentence(verdict))
     click.echo(f"verdict: {report.verdict}")

@@ -116,8 +116,7 @@ def read(path: Path) -> RunReport:
 def _measured(result: StepResult) -> ValidationReport | BenchmarkReport:
     """The report of a step, its reference called by the name of the step it came from."""
     found = records.read(result.artifact.path / records.REPORT)
-    name = str(result.step.wires["reference"])
-    return found.model_copy(update={"reference": found.reference.model_copy(update={"name": name})})
+    return records.named(found, str(result.step.wires["reference"]))
 
 
 def _tools(results: Sequence[StepResult]) -> dict[str, str]:
