@@ -207,7 +207,7 @@ class BenchmarkReport(_Report):
     """Worth knowing, and no reason for doubt: wide intervals, busy cores."""
 
 
-M = TypeVar("M", ValidationReport, BenchmarkReport)
+M = TypeVar("M", bound=ValidationReport | BenchmarkReport)
 
 
 def read(path: Path) -> ValidationReport | BenchmarkReport:
