@@ -33,7 +33,9 @@ class FileRecord(BaseModel):
 class Artifact(BaseModel):
     """A finished directory. ``digest`` is empty until ``commit`` has stored it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, ser_json_inf_nan="constants"
+    )
     kind: ClassVar[str]
 
     path: Path = Field(exclude=True)
@@ -102,9 +104,11 @@ class Artifact(BaseModel):
 
 
 class _Record(BaseModel):
-    """``artifact.json`` itself."""
+    """``artifact.json`` itself. NaN must not turn into null on its way there."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, ser_json_inf_nan="constants"
+    )
 
     schema_version: int = Field(alias="schema")
     kind: str

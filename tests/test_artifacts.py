@@ -169,12 +169,14 @@ def test_a_change_that_keeps_the_size_is_left_to_verify(tmp_path: Path) -> None:
         found.verify()
 
 
-def test_figures_that_json_cannot_hold_are_refused(tmp_path: Path) -> None:
-    _, made, *_ = one_of_each(tmp_path)
-    diverged = made.model_copy(update={"notes": {"loss": float("nan")}})
-    with pytest.raises(StageError, match="the checkpoint made holds NaN or infinity"):
-        diverged.commit()
-    assert not (made.path / "artifact.json").exists()
+@pytest.mark.parametrize("figure", [float("nan"), float("inf")])
+def test_figures_that_json_cannot_hold_are_refused(tmp_path: Path, figure: float) -> None:
+    _, checkpoint, model, *_ = one_of_each(tmp_path)
+    for made in (checkpoint, model):
+        diverged = made.model_copy(update={"notes": {"loss": figure}})
+        with pytest.raises(StageError, match=f"the {made.kind} made holds NaN or infinity"):
+            diverged.commit()
+        assert not (made.path / "artifact.json").exists()
 
 
 def test_an_artifact_is_not_to_be_changed(tmp_path: Path) -> None:
