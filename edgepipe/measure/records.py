@@ -207,9 +207,6 @@ class BenchmarkReport(_Report):
     """Worth knowing, and no reason for doubt: wide intervals, busy cores."""
 
 
-M = TypeVar("M", bound=ValidationReport | BenchmarkReport)
-
-
 def read(path: Path) -> ValidationReport | BenchmarkReport:
     """The report at ``path``; BundleError on an unknown schema or content, or damage."""
     found = _load(path)
@@ -222,7 +219,9 @@ def read(path: Path) -> ValidationReport | BenchmarkReport:
             raise BundleError(f"{path} holds {unknown!r}, not a validation or a benchmark")
 
 
-def named(report: M, reference: str) -> M:
+def named(
+    report: ValidationReport | BenchmarkReport, reference: str
+) -> ValidationReport | BenchmarkReport:
     """``report`` with the reference under the name that its pipeline gives it."""
     arm = report.reference.model_copy(update={"name": reference})
     return report.model_copy(update={"reference": arm})
