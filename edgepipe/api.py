@@ -39,7 +39,8 @@ def run(
 def gate(report: str | Path, *, gates: Sequence[Gate] | None = None) -> list[Verdict]:
     """One verdict for each gate of a committed report, or for each of ``gates`` instead.
 
-    Nothing is run anew. Raises BundleError for an unreadable report, UsageError without gates.
+    Nothing is run anew. Raises UsageError where there is no report or no gate, BundleError for a
+    damaged report.
     """
     found = reports.read(Path(report))
     asked = found.gates if gates is None else gates

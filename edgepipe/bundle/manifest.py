@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgepipe import disk
 from edgepipe.artifacts import FileRecord, GraphRecord, OnnxModel, Provenance
-from edgepipe.errors import BundleError
+from edgepipe.errors import BundleError, UsageError
 
 MANIFEST = "edgepipe.json"
 SCHEMA: Literal[1] = 1
@@ -123,7 +123,13 @@ def file_records(folder: Path) -> dict[str, FileRecord]:
 
 
 def read(folder: Path) -> Manifest:
-    """The manifest of ``folder``; BundleError when there is none, or one of an unknown schema."""
+    """The manifest of ``folder``.
+
+    Raises UsageError when there is no such folder, BundleError when it holds no manifest, or one
+    that is damaged or of an unknown schema.
+    """
+    if not folder.exists():
+        raise UsageError(f"there is no bundle at {folder}")
     try:
         return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except OSError as error:

@@ -44,8 +44,7 @@ class Cache:
         depend on it. What an earlier, killed process left half-made is swept away.
         """
         name = key_digest(key)
-        locks = disk.make_folder(self.root / "locks")
-        with disk.translated("lock", locks / name), FileLock(locks / name):
+        with _locked(disk.make_folder(self.root / "locks") / name):
             unfinished = disk.make_folder(self.root / "unfinished" / name)
             for stale in unfinished.iterdir():
                 disk.remove_tree(stale)
@@ -68,10 +67,23 @@ class Cache:
 
     def _set_aside(self, damaged: Path) -> None:
         bin_ = disk.make_folder(self.root / "damaged")
-        damaged.rename(bin_ / f"{damaged.name}-{uuid.uuid4().hex[:8]}")
+        with disk.translated("set aside", damaged):
+            damaged.rename(bin_ / f"{damaged.name}-{uuid.uuid4().hex[:8]}")
 
     def _place(self, key: Key) -> Path:
         return self.root / key["stage"] / key_digest(key)
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Only one process at a time; errors of the work itself pass as they are."""
+    lock = FileLock(file)
+    with disk.translated("lock", file):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class History:
@@ -86,7 +98,9 @@ class History:
             found = json.loads(self.file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        return {step: key for step, key in found.items() if isinstance(key, dict)}
 
     def record(self, step: str, key: Key) -> None:
         """``step`` last finished with ``key``."""

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from edgepipe.errors import ExitCode, UsageError
+from edgepipe.errors import BundleError, ExitCode, UsageError
 from edgepipe.measure.records import BenchmarkReport, ValidationReport
 from edgepipe.pipeline.gate import AccuracyGate, AgreementGate, Gate, LatencyGate, SizeGate
 
@@ -50,9 +50,10 @@ class Verdict(BaseModel):
 def judge(gates: Iterable[Gate], reports: Sequence[Measured]) -> list[Verdict]:
     """One verdict a gate, in order.
 
-    Raises UsageError when no report holds what a gate asks for.
+    Raises UsageError when no report holds what a gate asks for, BundleError when one contradicts
+    itself.
     """
-    return [_judge(gate, reports) for gate in gates]
+    return [_checked(gate, reports) for gate in gates]
 
 
 def exit_code(verdicts: Iterable[Verdict]) -> ExitCode:
@@ -61,6 +62,14 @@ def exit_code(verdicts: Iterable[Verdict]) -> ExitCode:
     if "fail" in outcomes:
         return ExitCode.GATE_FAILED
     return ExitCode.INCONCLUSIVE if "inconclusive" in outcomes else ExitCode.OK
+
+
+def _checked(gate: Gate, reports: Sequence[Measured]) -> Verdict:
+    try:
+        return _judge(gate, reports)
+    except (ValueError, StopIteration, ZeroDivisionError) as error:
+        reason = str(error) or "figures are missing"
+        raise BundleError(f"gate {gate.measure} of {gate.of!r}: wrong report: {reason}") from error
 
 
 def _judge(gate: Gate, reports: Sequence[Measured]) -> Verdict:
@@ -134,15 +143,18 @@ def _accuracy(gate: AccuracyGate, report: ValidationReport) -> Verdict:
         limit=gate.max_drop,
         at_most=True,
         confidence=gate.confidence,
-        note=_power(b + c, n, gate.max_drop),
+        note=_power(b + c, n, gate),
     )
 
 
-def _power(discordant: int, examples: int, margin: float) -> str:
-    """Examples for 90 % power at 95 % confidence: 8.56 x flip rate / margin^2."""
-    if margin == 0 or discordant == 0:
+def _power(discordant: int, examples: int, gate: AccuracyGate) -> str:
+    """How many texts decide with 90 % power: (z_confidence + z_0.9)^2 flip rate / margin^2."""
+    from scipy.stats import norm
+
+    if gate.max_drop == 0 or discordant == 0:
         return ""
-    need = math.ceil(8.56 * (discordant / examples) / margin**2)
+    reach = float(norm.ppf(gate.confidence) + norm.ppf(0.9))
+    need = math.ceil(reach**2 * (discordant / examples) / gate.max_drop**2)
     return f"{examples} texts; about {need} would decide 9 times in 10 if nothing is lost"
 
 

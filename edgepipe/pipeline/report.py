@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgepipe import __version__, disk
 from edgepipe.artifacts import Artifact, Report
-from edgepipe.errors import BundleError
+from edgepipe.errors import BundleError, UsageError
 from edgepipe.measure import records
 from edgepipe.measure.machine import Machine, machine
 from edgepipe.measure.records import BenchmarkReport, ValidationReport
@@ -99,14 +99,19 @@ def build(pipeline: Pipeline, results: Sequence[StepResult]) -> RunReport:
 
 
 def read(path: Path) -> RunReport:
-    """The report at ``path``; BundleError when it is unreadable, damaged or of another schema."""
+    """The report at ``path``.
+
+    Raises UsageError when there is none or it is of another schema, BundleError when it is damaged.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such report; a run leaves one as NAME/report.json")
     try:
         text = path.read_text(encoding="utf-8")
         schema = json.loads(text).get("schema")
     except (OSError, ValueError, AttributeError) as error:
         raise BundleError(f"{path} is no readable report: {error}") from error
     if schema != SCHEMA:
-        raise BundleError(f"{path} has schema {schema!r}; this edgepipe reads schema {SCHEMA}")
+        raise UsageError(f"{path} has schema {schema!r}; this edgepipe reads schema {SCHEMA}")
     try:
         return RunReport.model_validate_json(text)
     except ValidationError as error:
