@@ -57,7 +57,7 @@ def _start(
         tokenizer = load_tokenizer(base)
         config = label(load_config(base), corpus.labels)
     else:
-        tokenizer = train_tokenizer(read_texts(corpus.train), base.tokenizer)
+        tokenizer = train_tokenizer(lambda: read_texts(corpus.train), base.tokenizer)
         config = fresh_config(base, tokenizer, corpus.labels)
     if settings.dropout is not None:
         set_dropout(config, settings.dropout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tokenizers import (
@@ -20,14 +20,9 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedTokenizerFast
 from edgepipe.errors import StageError
 from edgepipe.training.load import label
 from edgepipe.training.settings import ModelTable, TokenizerTable
+from edgepipe.training.wordpiece import SPECIAL as _WORDPIECE
+from edgepipe.training.wordpiece import wordpiece
 
-_WORDPIECE = {
-    "pad_token": "[PAD]",
-    "unk_token": "[UNK]",
-    "cls_token": "[CLS]",
-    "sep_token": "[SEP]",
-    "mask_token": "[MASK]",
-}
 _BPE = {
     "cls_token": "<s>",
     "pad_token": "<pad>",
@@ -35,18 +30,18 @@ _BPE = {
     "unk_token": "<unk>",
     "mask_token": "<mask>",
 }
+Texts = Callable[[], Iterable[str]]
 _OURS = frozenset({"vocab_size", "num_labels", "id2label", "label2id"})
 
 
-def train_tokenizer(texts: Iterable[str], table: TokenizerTable) -> PreTrainedTokenizerFast:
-    """A tokenizer of at most ``table.vocab_size`` tokens learned from ``texts``, which stream.
+def train_tokenizer(texts: Texts, table: TokenizerTable) -> PreTrainedTokenizerFast:
+    """A tokenizer of at most ``table.vocab_size`` tokens learned from ``texts()``, which stream.
 
     WordPiece as BERT's (Schuster and Nakajima 2012), or byte-level BPE as GPT-2's and RoBERTa's
     (Radford et al. 2019). Equal texts give equal tokenizers.
     """
     special = _WORDPIECE if table.kind == "wordpiece" else _BPE
-    tokenizer = _wordpiece(table) if table.kind == "wordpiece" else _byte_level(table)
-    tokenizer.train_from_iterator(texts, _trainer(table, list(special.values())))
+    tokenizer = wordpiece(texts, table) if table.kind == "wordpiece" else _byte_level(texts, table)
     first, last = special["cls_token"], special["sep_token"]
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{first} $A {last}",
@@ -101,31 +96,17 @@ def _special_ids(known: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) ->
     return {name: value for name, value in ids.items() if hasattr(known, name)}
 
 
-def _wordpiece(table: TokenizerTable) -> Tokenizer:
-    tokenizer = Tokenizer(models.WordPiece(unk_token=_WORDPIECE["unk_token"]))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=table.lowercase)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    return tokenizer
-
-
-def _byte_level(table: TokenizerTable) -> Tokenizer:
+def _byte_level(texts: Texts, table: TokenizerTable) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     steps = [normalizers.NFC(), *([normalizers.Lowercase()] if table.lowercase else [])]
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    return tokenizer
-
-
-def _trainer(table: TokenizerTable, special: list[str]) -> trainers.Trainer:
-    if table.kind == "wordpiece":
-        return trainers.WordPieceTrainer(
-            vocab_size=table.vocab_size, special_tokens=special, show_progress=False
-        )
-    return trainers.BpeTrainer(
+    trainer = trainers.BpeTrainer(
         vocab_size=table.vocab_size,
-        special_tokens=special,
+        special_tokens=list(_BPE.values()),
         show_progress=False,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
+    tokenizer.train_from_iterator(texts(), trainer)
+    return tokenizer
