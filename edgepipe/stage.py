@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -96,3 +98,12 @@ class Stage(BaseModel, ABC, Generic[In, Out]):
             raise StageError(f"{type(self).__name__} wrote to {made.path} instead of {into}")
         self.ensures(made)
         return made.commit()
+
+
+def version_of(distribution: str) -> str:
+    """The installed version, or ``not installed``; onnxruntime comes as one of two wheels."""
+    names = ("onnxruntime", "onnxruntime-gpu") if distribution == "onnxruntime" else (distribution,)
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(name)
+    return "not installed"

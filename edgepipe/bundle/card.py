@@ -7,8 +7,7 @@ from edgepipe.bundle.manifest import Manifest, Variant
 _TEXT = """---
 library_name: onnx
 pipeline_tag: {task}
-base_model: "{source}"
-{licence}---
+{base}{licence}---
 # {name}
 
 {task} with {count} labels ({labels}), at most {max_length} tokens a text. Made by edgepipe.
@@ -36,13 +35,20 @@ def render(manifest: Manifest) -> str:
     return _TEXT.format(
         name=manifest.name,
         task=manifest.task,
-        source=manifest.provenance.source.replace('"', ""),
+        base=_base(manifest.provenance.source),
         licence=f"license: {licence}\n" if licence else "",
         count=len(manifest.labels),
         labels=", ".join(manifest.labels[:20]),
         max_length=manifest.max_length,
         rows="\n".join(_row(variant) for variant in manifest.variants),
     )
+
+
+def _base(source: str) -> str:
+    """The hub's own field; it names models of the hub and nothing else."""
+    if not source.startswith("hf://"):
+        return ""
+    return f"base_model: {source.removeprefix('hf://').partition('@')[0]}\n"
 
 
 def _row(variant: Variant) -> str:

@@ -43,10 +43,12 @@ def assemble(
     *,
     name: str,
     data: str,
+    tools: Mapping[str, str] | None = None,
 ) -> Bundle:
     """``into`` is a bundle of ``models`` in order of preference; no tolerances yet.
 
-    ``accuracy`` is by the same names as ``models``; ``data`` is the dataset's digest.
+    ``accuracy`` is by the same names as ``models``; ``data`` is the dataset's digest,
+    ``tools`` versions by name.
     """
     check(models)
     first = next(iter(models.values()))
@@ -67,6 +69,7 @@ def assemble(
         files={},
         provenance=first.provenance,
         data=data,
+        tools=dict(tools or {}),
     )
     finish(made, into)
     return Bundle(path=into, name=name, variants=tuple(v.name for v in variants))

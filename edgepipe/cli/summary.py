@@ -26,16 +26,28 @@ def print_summary(report: RunReport, path: Path, bundles: Sequence[Path]) -> Non
         columns = ("model", "accuracy", "drop", "agreement", "size", "latency", "speed-up")
         cells = ((name, *(row.get(c, "") for c in columns[1:])) for name, row in models.items())
         table(columns, cells)
-    for measured in report.measured.values():
-        if measured.content == "benchmark":
-            for remark in measured.remarks:
-                click.echo(f"note: {remark}")
+    for remark in _remarks(report):
+        click.echo(f"note: {remark}")
     for verdict in report.verdicts:
         click.echo(sentence(verdict))
     click.echo(f"verdict: {report.verdict}")
     for bundle in bundles:
         click.echo(f"bundle:  {bundle}")
     click.echo(f"report:  {path}")
+
+
+def _remarks(report: RunReport) -> Iterator[str]:
+    """What a reader of the figures should know: leaks between splits, cut texts, noisy clocks."""
+    for step in report.steps:
+        if step.use == "data":
+            yield from (
+                f"{step.name}: {count} {what}" for what, count in step.notes.items() if count
+            )
+    for measured in report.measured.values():
+        if measured.content == "benchmark":
+            yield from measured.remarks
+        elif measured.reference.truncated:
+            yield f"{measured.reference.truncated} of {measured.examples} test texts are truncated"
 
 
 def sentence(verdict: Verdict) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +17,7 @@ from edgepipe.measure.machine import machine, machine_id
 from edgepipe.pipeline.graph import Step
 from edgepipe.pipeline.settings import RunSettings
 from edgepipe.sources import walk
+from edgepipe.stage import version_of
 
 Key = Mapping[str, str]
 Inputs = Mapping[str, Artifact | Mapping[str, Artifact] | None]
@@ -35,7 +34,7 @@ def key_of(step: Step, inputs: Inputs, run: RunSettings, name: str) -> dict[str,
         **{f"setting {name}": value for name, value in _settings(stage)},
         **{f"source {where}": disk.digest(path) for where, path in stage.reads().items()},
         **{f"input {port}": _digest(artifact) for port, artifact in inputs.items()},
-        **{f"tool {name}": _version(name) for name in stage.tools},
+        **{f"tool {name}": version_of(name) for name in stage.tools},
     }
     if "name" in stage.depends:
         key["name"] = name
@@ -84,15 +83,6 @@ def _digest(artifact: Artifact | Mapping[str, Artifact] | None) -> str:
     if isinstance(artifact, Artifact):
         return artifact.digest
     return json.dumps({name: a.digest for name, a in artifact.items()})
-
-
-def _version(distribution: str) -> str:
-    """The installed version; onnxruntime comes as one of two wheels."""
-    names = ("onnxruntime", "onnxruntime-gpu") if distribution == "onnxruntime" else (distribution,)
-    for name in names:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            return importlib.metadata.version(name)
-    return "not installed"
 
 
 @functools.cache

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgepipe import __version__
 from edgepipe.artifacts import Bundle, OnnxModel, Report
 from edgepipe.errors import StageError
-from edgepipe.stage import Named, Stage, Work
+from edgepipe.stage import Named, Stage, Work, version_of
 
 if TYPE_CHECKING:
     from edgepipe.bundle.manifest import Accuracy
@@ -48,7 +49,10 @@ class Package(Stage[Inputs, Bundle]):
         from edgepipe.bundle import layout
 
         accuracy, data = _measured(inputs)
-        made = layout.assemble(inputs.variants, accuracy, into, name=work.name, data=data)
+        tools = {"edgepipe": __version__, **{name: version_of(name) for name in self.tools}}
+        made = layout.assemble(
+            inputs.variants, accuracy, into, name=work.name, data=data, tools=tools
+        )
         if not (into / "golden.jsonl").exists():
             return made
         return layout.with_tolerances(into, made, list(_tolerances(into, made)))
