@@ -36,7 +36,7 @@ def check(models: Mapping[str, OnnxModel]) -> None:
             raise StageError(f"{name}: two variants are {model.precision}; a bundle holds one each")
 
 
-def assemble(
+def assemble(  # noqa: PLR0913 - one call, everything named
     models: Mapping[str, OnnxModel],
     accuracy: Mapping[str, Accuracy],
     into: Path,
