@@ -75,7 +75,13 @@ def listener() -> Listener:
     from edgepipe.pipeline.run import Listener
 
     shown = _Bar() if sys.stderr.isatty() else _Lines()
-    return Listener(started=shown.started, progress=shown.progress, ended=shown.ended)
+    return Listener(
+        started=shown.started, progress=shown.progress, ended=shown.ended, waiting=_waiting
+    )
+
+
+def _waiting(busy: str) -> None:
+    say(f"waiting for another process that {busy}")
 
 
 class _Lines:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from edgepipe import disk
 from edgepipe.artifacts import Artifact
@@ -37,14 +37,16 @@ class Cache:
             return None
 
     @contextmanager
-    def making(self, key: Key) -> Iterator[tuple[Path, Path]]:
+    def making(
+        self, key: Key, waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[Path, Path]]:
         """An empty directory for the artifact, and the work directory that survives a kill.
 
-        Held under the key's lock, which saves double work between processes; correctness does not
-        depend on it. What an earlier, killed process left half-made is swept away.
+        Held under the key's lock, which saves double work between processes; ``waiting`` is called
+        when another one has it. What an earlier, killed process left half-made is swept away.
         """
         name = key_digest(key)
-        with _locked(disk.make_folder(self.root / "locks") / name):
+        with self.locked(name, waiting):
             unfinished = disk.make_folder(self.root / "unfinished" / name)
             for stale in unfinished.iterdir():
                 disk.remove_tree(stale)
@@ -53,6 +55,22 @@ class Cache:
                     disk.make_folder(scratch / "artifact"),
                     disk.make_folder(self.root / "work" / name),
                 )
+
+    @contextmanager
+    def locked(self, name: str, waiting: Callable[[], None]) -> Iterator[None]:
+        """One process at a time; ``waiting`` is called when another one has to be waited for."""
+        file = disk.make_folder(self.root / "locks") / name
+        lock = FileLock(file)
+        with disk.translated("lock", file):
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                waiting()
+                lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def commit(self, made: A, key: Key) -> A:
         """File a finished artifact; when another process was first, its result is the one used."""
@@ -72,18 +90,6 @@ class Cache:
 
     def _place(self, key: Key) -> Path:
         return self.root / key["stage"] / key_digest(key)
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Only one process at a time; errors of the work itself pass as they are."""
-    lock = FileLock(file)
-    with disk.translated("lock", file):
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class History:

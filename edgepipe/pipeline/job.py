@@ -34,9 +34,18 @@ class Finished:
 def run(pipeline: Pipeline, root: Path, listener: Listener) -> Finished:
     """Run every step, commit the report, publish the bundle, judge.
 
-    The report is there before anything is judged, so a failed gate leaves its evidence.
+    The report is there before anything is judged, so a failed gate leaves its evidence. A second
+    run of the same pipeline under the same root waits for the first: they share report and bundle,
+    and would spoil each other's timings.
     """
     runner = Runner(pipeline=pipeline, root=root, listener=listener)
+    busy = f"runs {pipeline.name!r}"
+    with runner.cache.locked(f"run-{pipeline.name}", lambda: listener.waiting(busy)):
+        return _run(runner)
+
+
+def _run(runner: Runner) -> Finished:
+    pipeline = runner.pipeline
     disk.recover(runner.home / "bundle")
     results = tuple(runner.execute())
     unjudged = reports.build(pipeline, results)

@@ -63,6 +63,8 @@ class Listener:
     started: Callable[[Step, Sequence[str]], None] = _ignore
     progress: Callable[[int, int, str], None] = _ignore
     ended: Callable[[StepResult], None] = _ignore
+    waiting: Callable[[str], None] = _ignore
+    """For another process, and what that one is doing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +137,8 @@ class Runner:
         why = self._why(step, key)
         self.listener.started(step, why)
         begun = time.perf_counter()
-        with self.cache.making(key) as (into, path):
+        busy = f"makes the result of {step.name!r}"
+        with self.cache.making(key, lambda: self.listener.waiting(busy)) as (into, path):
             made = self._call(step, inputs, into, path)
             kept = self.cache.commit(made, key) if step.stage.cached else self._keep(step, made)
         return StepResult(

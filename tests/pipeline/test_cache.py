@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -145,18 +147,53 @@ def in_children(count: int, work: Callable[[], None]) -> list[int]:
     return [os.waitpid(child, 0)[1] for child in children]
 
 
+def cacheable(value: int):
+    steps = toys.chain(value).steps
+    return toys.pipeline(*(step for step in steps if step.stage.cached))
+
+
 def test_processes_that_make_the_same_at_once_all_succeed(tmp_path: Path) -> None:
     def run() -> None:
         for value in range(5):
-            list(Runner(pipeline=toys.chain(value), root=tmp_path).execute())
+            list(Runner(pipeline=cacheable(value), root=tmp_path).execute())
 
     assert in_children(4, run) == [0] * 4
     for value in range(5):
-        results = list(Runner(pipeline=toys.chain(value), root=tmp_path).execute())
-        cached = [result for result in results if result.step.stage.cached]
-        assert {result.outcome.value for result in cached} == {"reused"}
-        for result in cached:
+        results = list(Runner(pipeline=cacheable(value), root=tmp_path).execute())
+        assert {result.outcome.value for result in results} == {"reused"}
+        for result in results:
             result.artifact.verify()
+
+
+def test_runs_of_one_pipeline_at_once_all_succeed(tmp_path: Path) -> None:
+    """They share a report, a bundle and what is measured anew."""
+
+    def run() -> None:
+        for value in range(5):
+            job.run(toys.chain(value), tmp_path, Listener())
+
+    assert in_children(4, run) == [0] * 4
+    finished = job.run(toys.chain(4), tmp_path, Listener())
+    assert (tmp_path / "toy" / "bundle" / "double").read_text() == "8"
+    assert finished.steps[0].outcome.value == "reused"
+
+
+def test_whoever_waits_says_for_what(tmp_path: Path) -> None:
+    told: list[str] = []
+    cache = Cache(tmp_path / "cache")
+
+    def first() -> None:
+        with cache.locked("run-toy", lambda: None):
+            (tmp_path / "taken").touch()
+            time.sleep(0.3)
+
+    holder = threading.Thread(target=first)
+    holder.start()
+    while not (tmp_path / "taken").exists():
+        time.sleep(0.001)
+    job.run(toys.chain(), tmp_path, Listener(waiting=told.append))
+    holder.join()
+    assert told == ["runs 'toy'"]
 
 
 # ---- history ------------------------------------------------------------------------------------
