@@ -54,7 +54,9 @@ class Stage(BaseModel, ABC, Generic[In, Out]):
     the frame itself changes what comes out; changes of the toolkit code enter the key by hash.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
 
     version: ClassVar[str] = "1"
     inputs: ClassVar[type]

@@ -13,7 +13,9 @@ Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 
 
 class _Gate(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
 
     of: str
     """The candidate, by the name of its step."""

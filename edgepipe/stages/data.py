@@ -35,10 +35,14 @@ class Data(Stage[Inputs, Dataset]):
     depends = frozenset({"seed"})
 
     train: Source
+    """A file, or a saved ``DatasetDict`` that holds the other splits too."""
     validation: Source | None = None
+    """Its own file; else taken from ``train``."""
     test: Source | None = None
+    """Its own file; else taken from ``train``."""
     text_column: str = "text"
     label_column: str = "label"
+    """Names, or the numbers from 0."""
     labels: tuple[str, ...] | None = None
     """Names in index order; default: what the data says."""
     validation_share: Share = 0.1

@@ -17,7 +17,9 @@ Count = Annotated[int, Field(ge=1)]
 class Optimisation(BaseModel):
     """How weights are moved: AdamW (Loshchilov and Hutter 2019), warm-up, then linear decay."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
 
     epochs: Count = 3
     learning_rate: Positive = 5e-5
@@ -76,7 +78,9 @@ class Distillation(Optimisation):
 class TokenizerTable(BaseModel):
     """A tokenizer trained on the training split."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
 
     kind: Literal["wordpiece", "bpe"] = "wordpiece"
     vocab_size: Annotated[int, Field(ge=300)] = 8000
@@ -87,7 +91,9 @@ class TokenizerTable(BaseModel):
 class ModelTable(BaseModel):
     """A model from scratch: ``model_type`` and any settings of that transformers config."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="allow", strict=True, use_attribute_docstrings=True
+    )
 
     model_type: str
     tokenizer: TokenizerTable = TokenizerTable()
