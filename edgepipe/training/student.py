@@ -87,18 +87,16 @@ def make_student(
 
 def _set_width(config: PreTrainedConfig, settings: Distillation) -> None:
     width, heads = config.hidden_size, config.num_attention_heads
-    head_size = width // heads
     _narrow(config, "hidden_size", settings.hidden_size)
     if getattr(config, "pooler_hidden_size", None) == width:
         config.pooler_hidden_size = config.hidden_size
-    if settings.heads is not None:
-        _narrow(config, "num_attention_heads", settings.heads)
-    elif config.hidden_size % head_size == 0:
-        config.num_attention_heads = config.hidden_size // head_size
-    if config.hidden_size % config.num_attention_heads:
+    _narrow(config, "num_attention_heads", settings.heads)
+    if settings.heads is None and config.hidden_size * heads % width == 0:
+        config.num_attention_heads = config.hidden_size * heads // width
+    elif settings.heads is None or config.hidden_size % settings.heads:
         raise StageError(
-            f"hidden_size = {config.hidden_size} cannot be cut into {config.num_attention_heads} "
-            f"heads; set heads to a divisor (the teacher's heads are {head_size} wide)"
+            f"hidden_size = {config.hidden_size} is not a whole number of heads (the teacher has "
+            f"{heads}, {width // heads} wide each); set heads to a divisor of it"
         )
 
 
