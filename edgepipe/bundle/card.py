@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from edgepipe.bundle.manifest import Manifest, Variant
 
 _TEXT = """---
@@ -36,7 +38,7 @@ def render(manifest: Manifest) -> str:
         name=manifest.name,
         task=manifest.task,
         base=_base(manifest.provenance.source),
-        licence=f"license: {licence}\n" if licence else "",
+        licence=f"license: {json.dumps(licence)}\n" if licence else "",
         count=len(manifest.labels),
         labels=", ".join(manifest.labels[:20]),
         max_length=manifest.max_length,
@@ -48,7 +50,8 @@ def _base(source: str) -> str:
     """The hub's own field; it names models of the hub and nothing else."""
     if not source.startswith("hf://"):
         return ""
-    return f"base_model: {source.removeprefix('hf://').partition('@')[0]}\n"
+    name = source.removeprefix("hf://").partition("@")[0]
+    return f"base_model: {json.dumps(name)}\n"
 
 
 def _row(variant: Variant) -> str:

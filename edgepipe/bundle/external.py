@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from edgepipe import disk
 from edgepipe.errors import BundleError
@@ -25,8 +27,11 @@ def _renamed(source: Path, old: str, new: str) -> bytes:
     import onnx
     from onnx.external_data_helper import uses_external_data
 
-    model = onnx.load(source, load_external_data=False)
-    for tensor in model.graph.initializer:
+    try:
+        model = onnx.load(source, load_external_data=False)
+    except Exception as error:  # protobuf raises its own
+        raise BundleError(f"{source} is not a readable ONNX file: {error}") from error
+    for tensor in _tensors(model):
         if not uses_external_data(tensor):
             continue
         for entry in tensor.external_data:
@@ -36,3 +41,15 @@ def _renamed(source: Path, old: str, new: str) -> bytes:
                 entry.value = new
     made: bytes = model.SerializeToString(deterministic=True)
     return made
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """Every TensorProto in a model: weights, constants, subgraphs and functions included."""
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        for inner in value if isinstance(value, Sequence) else (value,):
+            if inner.DESCRIPTOR.name == "TensorProto":
+                yield inner
+            else:
+                yield from _tensors(inner)

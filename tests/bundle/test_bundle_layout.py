@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from edgepipe import disk
+from edgepipe.artifacts import Bundle, GraphRecord, OnnxModel, Provenance, SessionSettings
+from edgepipe.bundle import layout, manifest
+from edgepipe.bundle.manifest import Accuracy
+from edgepipe.errors import StageError
+from tests.bundle.variants import variant
+
+MEASURED = Accuracy(accuracy=0.9, low=0.85, high=0.94, examples=200, agreement=0.98)
+
+
+def assembled(into: Path, *models: OnnxModel, **accuracy: Accuracy) -> Bundle:
+    by_name = {f"step{n}": model for n, model in enumerate(models)}
+    return layout.assemble(by_name, accuracy, into, name="reviews", data="d" * 64, tools={"a": "1"})
+
+
+def test_files_have_the_names_that_hugging_face_tools_look_for(tmp_path: Path) -> None:
+    made = assembled(
+        tmp_path / "into",
+        variant(tmp_path / "a", "int8"),
+        variant(tmp_path / "b", "fp32", external=True),
+        variant(tmp_path / "c", "fp16"),
+        variant(tmp_path / "d", "q4", external=True),
+    )
+    assert [f.as_posix() for f in disk.files_under(made.path)] == [
+        "README.md",
+        "config.json",
+        "edgepipe.json",
+        "golden.jsonl",
+        "onnx/model.onnx",
+        "onnx/model.onnx_data",
+        "onnx/model_fp16.onnx",
+        "onnx/model_q4.onnx",
+        "onnx/model_q4.onnx_data",
+        "onnx/model_quantized.onnx",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+    assert (made.name, made.variants) == ("reviews", ("int8", "fp32", "fp16", "q4"))
+
+
+def test_other_graphs_carry_their_name(tmp_path: Path) -> None:
+    record = GraphRecord(file="model.onnx", inputs=("x",), outputs=("y",))
+    parts = {"encoder": record, "decoder": record}
+    made = assembled(tmp_path / "into", variant(tmp_path / "a", "int8", graphs=parts))
+    names = sorted(f.name for f in (made.path / "onnx").iterdir())
+    assert names == ["decoder_model_quantized.onnx", "encoder_model_quantized.onnx"]
+
+
+def test_the_manifest_names_every_file_and_what_each_variant_is_for(tmp_path: Path) -> None:
+    session = SessionSettings(disabled_optimizers=("X",))
+    graph = GraphRecord(file="model.onnx", inputs=("x",), outputs=("y",), session=session)
+    made = assembled(
+        tmp_path / "into",
+        variant(tmp_path / "a", "int8", graphs={"model": graph}),
+        variant(tmp_path / "b"),
+        step0=MEASURED,
+    )
+    found = json.loads((made.path / "edgepipe.json").read_text())
+    assert found["files"] == {
+        name.as_posix(): {
+            "bytes": (made.path / name).stat().st_size,
+            "sha256": hashlib.sha256((made.path / name).read_bytes()).hexdigest(),
+        }
+        for name in disk.files_under(made.path)
+        if name.name != "edgepipe.json"
+    }
+    assert (found["schema"], found["name"], found["data"]) == (1, "reviews", "d" * 64)
+    assert (found["labels"], found["max_length"], found["tools"]) == (["no", "yes"], 16, {"a": "1"})
+    int8, fp32 = found["variants"]
+    assert (int8["name"], int8["devices"], int8["batch_invariant"]) == ("int8", ["cpu"], False)
+    assert (fp32["name"], fp32["devices"], fp32["batch_invariant"]) == (
+        "fp32", ["cpu", "cuda"], True,
+    )  # fmt: skip
+    assert int8["graphs"]["model"]["file"] == "onnx/model_quantized.onnx"
+    assert int8["graphs"]["model"]["session"]["disabled_optimizers"] == ["X"]
+    assert int8["accuracy"] == MEASURED.model_dump()
+    assert fp32["accuracy"] is fp32["tolerance"] is None
+
+
+def test_no_path_of_the_machine_is_in_a_bundle(tmp_path: Path) -> None:
+    made = assembled(tmp_path / "into", variant(tmp_path / "a"))
+    for name in disk.files_under(made.path):
+        assert str(tmp_path).encode() not in (made.path / name).read_bytes()
+
+
+def test_the_same_models_give_the_same_bytes(tmp_path: Path) -> None:
+    digests = set()
+    for place in ("here", "there"):
+        models = [variant(tmp_path / place / p, p, external=True) for p in ("int8", "fp32")]
+        made = layout.with_tolerances(
+            tmp_path / place / "into", assembled(tmp_path / place / "into", *models), [0.1, 0.2]
+        )
+        digests.add(made.commit().digest)
+    assert len(digests) == 1
+
+
+def test_tolerances_are_written_beside_everything_else(tmp_path: Path) -> None:
+    made = assembled(tmp_path / "into", variant(tmp_path / "a", "int8"), variant(tmp_path / "b"))
+    before = manifest.read(made.path)
+    layout.with_tolerances(made.path, made, [0.25, 0.001])
+    after = manifest.read(made.path)
+    assert [v.tolerance for v in after.variants] == [0.25, 0.001]
+    assert after.files == before.files
+    assert after.tools == before.tools
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        layout.with_tolerances(made.path, made, [0.25])
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"labels": ("yes", "no")}, "variants of one bundle share their labels"),
+        ({"max_length": 8}, "share their max_length: one has 16, other has 8"),
+        ({"pad_token_id": 1}, "share their pad_token_id: one has 0, other has 1"),
+        ({"task": "x"}, "share their task"),
+        ({"precision": "int8"}, "one: two variants are int8; a bundle holds one each"),
+    ],
+)
+def test_variants_of_different_models_are_refused(
+    tmp_path: Path, change: dict[str, object], problem: str
+) -> None:
+    models = {
+        "one": variant(tmp_path / "one", "int8"),
+        "other": variant(tmp_path / "other", **{"precision": "fp32", **change}),
+    }
+    with pytest.raises(StageError, match=problem):
+        layout.check(models)
+
+
+def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
+    models = {"one": variant(tmp_path / "one", "int8"), "other": variant(tmp_path / "other")}
+    layout.check(models)
+    (models["other"].path / "tokenizer.json").write_text("{}")
+    with pytest.raises(StageError, match="one and other have different tokenizers"):
+        layout.check(models)
+
+
+def test_no_variant_is_no_bundle() -> None:
+    with pytest.raises(StageError, match="a bundle needs one variant or more"):
+        layout.check({})
+
+
+# ---- the model card -----------------------------------------------------------------------------
+
+
+def card(made: Bundle) -> tuple[dict[str, object], str]:
+    """Front matter, read as YAML, and the text below."""
+    text = (made.path / "README.md").read_text()
+    match = re.fullmatch(r"---\n(.*?)\n---\n(.*)", text, re.DOTALL)
+    assert match
+    return yaml.safe_load(match[1]), match[2]
+
+
+def test_the_card_is_what_the_hub_reads(tmp_path: Path) -> None:
+    made = assembled(tmp_path / "into", variant(tmp_path / "a"), step0=MEASURED)
+    front, text = card(made)
+    assert front == {
+        "library_name": "onnx",
+        "pipeline_tag": "text-classification",
+        "base_model": "org/name",
+        "license": "apache-2.0",
+    }
+    assert "| fp32 | `onnx/model.onnx` | 90.0% (85.0% to 94.0%) | 200 | 98.0% |" in text
+    assert "2 labels (no, yes)" in text
+
+
+@pytest.mark.parametrize("source", ["pkg://a/b", "../models/x", 'C:\\odd "name"'])
+@pytest.mark.parametrize("licence", ["", "other: see #file", "- x", 'MIT "as is"'])
+def test_the_front_matter_is_yaml_whatever_the_names(
+    tmp_path: Path, source: str, licence: str
+) -> None:
+    origin = Provenance(source=source, licence=licence)
+    front, text = card(assembled(tmp_path / "into", variant(tmp_path / "a", provenance=origin)))
+    assert front.get("license", "") == licence
+    assert "base_model" not in front
+    assert "not measured" in text
