@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import json
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ Kind = Literal["base", "classifier", "onnx"]
 TASK = "text-classification"
 _BASE_TASKS = ("feature-extraction", "fill-mask", "sentence-similarity")
 _LONGEST = 512
+_TWO = {"0": "LABEL_0", "1": "LABEL_1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +45,10 @@ def look_at_model(
     Raises UsageError when it is no model, or one for another task and ``task`` was not given.
     """
     place = model.locate()
-    if place.is_file():
-        if place.suffix != ".onnx":
-            raise UsageError(f"{model}: a model is a folder or an .onnx file")
-        return _onnx(place)
+    if place.is_file() and place.suffix != ".onnx":
+        raise UsageError(f"{model}: a model is a folder or an .onnx file")
+    if place.is_file() or _holds_only_onnx(place):
+        return _onnx(place, model, labels)
     config = _config(place, model)
     unknown, truncated, limit = _read_texts(place, model, texts, _limit(config))
     kind, why = _kind(config, labels, task, model)
@@ -54,21 +56,34 @@ def look_at_model(
         kind=kind,
         why=why,
         layers=_layers(config),
-        labels=_labels(config) if kind == "classifier" else (),
+        labels=_labels(config, model) if kind == "classifier" else (),
         limit=limit,
         unknown=unknown,
         truncated=truncated,
     )
 
 
-def _onnx(place: Path) -> ModelGuess:
+def _holds_only_onnx(place: Path) -> bool:
+    """What optimum exports, and bundles of our own: a graph and no weights to train on."""
+    graphs = (place / "model.onnx", place / "onnx" / "model.onnx")
+    return any(g.is_file() for g in graphs) and not list(place.glob("*.safetensors"))
+
+
+def _onnx(place: Path, model: Source, labels: Sequence[str]) -> ModelGuess:
     """An ONNX file brings its labels where a config.json lies beside it, or one folder up."""
-    for folder in (place.parent, place.parent.parent):
-        if (folder / "config.json").is_file():
-            config = _config(folder, Source(str(place)))
-            why = "an ONNX file with its config.json"
-            return ModelGuess(kind="onnx", why=why, labels=_labels(config), limit=_limit(config))
-    return ModelGuess(kind="onnx", why="an ONNX file")
+    folders = [f for f in (place, *place.parents[:2]) if (f / "config.json").is_file()]
+    if not folders:
+        why = "an ONNX file; that it answers in the order of the sorted labels is a guess"
+        return ModelGuess(kind="onnx", why=why, labels=tuple(labels))
+    config = _config(folders[0], model)
+    names = _labels(config, model)
+    if not _fits(names, labels):
+        raise UsageError(
+            f"{model}: its config.json names the labels {', '.join(names)}, and the data has "
+            f"{', '.join(labels)}; an ONNX file cannot be trained for others"
+        )
+    why = "an ONNX file with its config.json"
+    return ModelGuess(kind="onnx", why=why, labels=names, limit=_limit(config))
 
 
 def _config(place: Path, model: Source) -> dict[str, Any]:
@@ -90,7 +105,7 @@ def _kind(
     architecture = next(iter(config.get("architectures") or []), "")
     found = _infer_task(architecture, config["model_type"], model)
     if found == TASK:
-        names = _labels(config)
+        names = _labels(config, model)
         if _fits(names, labels):
             return "classifier", f"{architecture} with the labels {', '.join(names)}"
         return "base", f"{architecture}, whose {len(names)} labels are not those of the data"
@@ -112,12 +127,15 @@ def _infer_task(architecture: str, model_type: str, model: Source) -> str:
     try:
         import transformers
         from optimum.exporters.tasks import TasksManager
+        from transformers.models.auto.modeling_auto import (
+            MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as CLASSIFIERS,
+        )
     except ImportError as error:
         raise MissingDependencyError("optimum", "build", "looking at a model") from error
-    try:
-        TasksManager.get_model_class_for_task(TASK, framework="pt", model_type=model_type)
-    except (KeyError, ValueError) as error:
-        raise UsageError(f"{model}: {model_type!r} cannot be used for {TASK}: {error}") from error
+    if model_type not in CLASSIFIERS:
+        near = difflib.get_close_matches(model_type, list(CLASSIFIERS), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"{model}: transformers knows no {model_type!r} for {TASK}{hint}")
     cls = getattr(transformers, architecture, None)
     if cls is None:
         return "feature-extraction"
@@ -127,9 +145,14 @@ def _infer_task(architecture: str, model_type: str, model: Source) -> str:
         return "feature-extraction"
 
 
-def _labels(config: dict[str, Any]) -> tuple[str, ...]:
-    names = config.get("id2label") or {}
-    return tuple(names[key] for key in sorted(names, key=int))
+def _labels(config: dict[str, Any], model: Source) -> tuple[str, ...]:
+    """``id2label`` in the order of its numbers; transformers means two unnamed ones without it."""
+    try:
+        named = {int(n): str(name) for n, name in (config.get("id2label") or _TWO).items()}
+        return tuple(named[n] for n in range(len(named)))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        found = config["id2label"]
+        raise UsageError(f"{model}: config.json has an odd id2label: {found!r:.80}") from error
 
 
 def _layers(config: dict[str, Any]) -> int:
@@ -140,9 +163,11 @@ def _layers(config: dict[str, Any]) -> int:
 
 
 def _limit(config: dict[str, Any]) -> int:
-    positions = config.get("max_position_embeddings", _LONGEST)
-    offset = config.get("pad_token_id", 0) + 1 if config["model_type"] in _OFFSET else 0
-    return max(1, int(positions) - offset)
+    positions, pad = config.get("max_position_embeddings"), config.get("pad_token_id")
+    if not isinstance(positions, int) or positions < 1:
+        return _LONGEST
+    first = pad + 1 if config["model_type"] in _OFFSET and isinstance(pad, int) else 0
+    return max(1, positions - first)
 
 
 _OFFSET = ("roberta", "xlm-roberta", "camembert", "mpnet")

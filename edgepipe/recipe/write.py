@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edgepipe.config.load import RESERVED
 from edgepipe.recipe.data import DataGuess
 from edgepipe.recipe.model import ModelGuess
 
@@ -65,6 +66,7 @@ _ONNX = """
 use = "onnx"
 model = {model}
 max_length = {limit}                  # tokens; longer texts are cut
+labels = {labels}                 # in the order of its outputs
 """
 _TAIL = """
 [step.int8]
@@ -113,14 +115,16 @@ def render(
     onnx = guess.kind == "onnx"
     reference = '"fp32"' if onnx else '"teacher"'
     head = _HEAD.format(
-        name=json.dumps(_name(file)),
+        name=_toml(_name(file)),
         files="\n".join(f"{split} = {_relative(path, file)}" for split, path in data.items()),
-        text=json.dumps(found.text, ensure_ascii=False),
-        label=json.dumps(found.label, ensure_ascii=False),
-        labels=_labels(guess),
+        text=_toml(found.text),
+        label=_toml(found.label),
+        labels=f"labels = {_toml(guess.labels)}\n" if guess.labels else "",
     )
     middle = {"onnx": _ONNX, "classifier": _CLASSIFIER, "base": _BASE}[guess.kind]
-    named = _model(model, file)
+    middle = middle.format(
+        model=_toml(_model(model, file)), limit=guess.limit, labels=_toml(guess.labels)
+    )
     student = "" if onnx else _STUDENT.format(layers=max(1, guess.layers // 2))
     tail = _TAIL.format(
         reference=reference,
@@ -128,24 +132,31 @@ def render(
         variants='"int8", "fp32"',
         speedup="1.2" if onnx else "2.0",
     )
-    return head + middle.format(model=json.dumps(named), limit=guess.limit) + student + tail
+    return head + middle + student + tail
 
 
-def _labels(guess: ModelGuess) -> str:
-    """A model that is a classifier already brings the names and the order of its labels."""
-    return f"labels = {json.dumps(guess.labels, ensure_ascii=False)}\n" if guess.labels else ""
+def _toml(value: str | Sequence[str]) -> str:
+    """A string or an array of strings; JSON's are TOML's but for one control character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _name(file: Path) -> str:
-    kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in file.stem)
-    return kept.lstrip("._-") or "pipeline"
+    """A pipeline's name; nothing that edgepipe itself uses under the artifacts folder."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in file.stem)
+    name = kept.strip("._-") or "pipeline"
+    return f"{name}-run" if name in RESERVED else name
 
 
 def _relative(path: Path, file: Path) -> str:
-    return json.dumps(Path(os.path.relpath(path.resolve(), file.resolve().parent)).as_posix())
+    return _toml(_from(file, path))
 
 
 def _model(model: str, file: Path) -> str:
+    """As given, but for a path: that becomes relative to the pipeline file."""
     if model.startswith(("pkg://", "hf://")):
         return model
-    return Path(os.path.relpath(Path(model).resolve(), file.resolve().parent)).as_posix()
+    return _from(file, Path(model).expanduser())
+
+
+def _from(file: Path, path: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), file.resolve().parent)).as_posix()
