@@ -38,6 +38,8 @@ else
 	@echo "npm is not installed: the transformers.js test is skipped"
 endif
 
+# waiting threads that spin would steal the cores from the other half of the suite
+test: export OMP_WAIT_POLICY := PASSIVE
 test: setup $(if $(NODE),tests/node/node_modules/.ready) ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
