@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
 
@@ -25,6 +24,8 @@ COMMANDS = {
 }
 
 
+BROKEN_PIPE = 141
+"""What a shell reports for a program that ended by SIGPIPE; the verdict may not have been read."""
 EXTRAS = {
     **dict.fromkeys(("pydantic", "rich", "jinja2", "scipy", "onnx", "filelock"), "cli"),
     **dict.fromkeys(("torch", "transformers", "optimum", "neural_compressor"), "build"),
@@ -89,9 +90,8 @@ def call(args: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; finished steps are kept, run again to go on", err=True)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
+    except SystemExit:  # so click and rich end when whoever read our output has gone
+        return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the last resort: a bug must look like nothing else
         return _failed(error)
     return result if isinstance(result, int) else ExitCode.OK

@@ -99,10 +99,10 @@ def _texts(bundle: Path, file: Path | None) -> list[str]:
     if file is None and not golden.is_file():
         raise UsageError(f"{bundle} has no golden.jsonl to take texts from; give --file")
     try:
-        lines = (file or golden).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = (file or golden).read_text(encoding="utf-8").split("\n")
+        texts = [line if file else json.loads(line)["text"] for line in lines if line.strip()]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file or golden}: cannot be read: {error}") from error
-    texts = [line if file else json.loads(line)["text"] for line in lines if line.strip()]
     if not texts:
         raise UsageError(f"{file or golden} holds no texts")
     return texts[:_MOST]

@@ -46,11 +46,21 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     if not texts and file is None:
         raise UsageError("nothing to classify: give texts, or --file FILE (- is stdin)")
-    lines = (line.rstrip("\r\n") for line in file) if file is not None else ()
+    lines = _lines(file) if file is not None else ()
     with runtime.load(bundle, device=device, variant=variant, threads=threads) as model:
         for some in _windows(itertools.chain(texts, lines)):
             for text, answer in zip(some, model(some), strict=True):
                 click.echo(_line(text, answer, as_json=as_json))
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """One text a line; an empty line is an empty text, so that answers stay in step."""
+    number = 0
+    try:
+        for number, line in enumerate(file, start=1):  # noqa: B007 - for the message
+            yield line.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file.name}: not UTF-8, somewhere after line {number}") from error
 
 
 def _windows(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgepipe import disk
 from edgepipe.artifacts import Artifact
-from edgepipe.errors import DiskError, EdgepipeError
+from edgepipe.errors import DiskError, EdgepipeError, StageError
 from edgepipe.pipeline.cache import Cache, History
 from edgepipe.pipeline.definition import Pipeline
 from edgepipe.pipeline.graph import Port, Step, order, ports
@@ -205,6 +205,8 @@ def _named(step: Step) -> Iterator[None]:
     except EdgepipeError as error:
         error.args = (f"step {step.name!r}: {error}", *error.args[1:])
         raise
+    except BrokenPipeError as error:  # the command line takes one for its own reader's
+        raise StageError(f"step {step.name!r}: a process that it started has gone") from error
     except Exception as error:
         if "No space left" in str(error) or "os error 28" in str(error):
             message = f"step {step.name!r}: no space left on the disk; free some and run again"
