@@ -41,8 +41,20 @@ class _Row:
 @click.command("benchmark")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--file", type=click.Path(path_type=Path), help="Texts, one a line.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--seconds", type=click.FloatRange(min=1), default=30.0, show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Of one inference.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    show_default=True,
+    help="To measure for, about.",
+)
 @json_option
 def command(
     bundle: Path,

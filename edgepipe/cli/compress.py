@@ -13,7 +13,12 @@ from edgepipe.cli.run import run_file
 
 @click.command("compress")
 @recipe_options
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Where to.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Default: named as the data.",
+)
 @click.option("--force", is_flag=True, help="Replace the pipeline file if it is there.")
 @artifacts_option
 @json_option

@@ -28,6 +28,7 @@ def artifacts_option(command: F) -> F:
         default="artifacts",
         show_default=True,
         envvar="EDGEPIPE_ARTIFACTS",
+        show_envvar=True,
         help="Where bundles, reports and the cache lie.",
     )(command)
 

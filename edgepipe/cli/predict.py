@@ -25,9 +25,19 @@ _WINDOW = 256
 @click.option("--file", type=click.File("r", encoding="utf-8"), help="One text a line; - is stdin.")
 @click.option("--variant", default="auto", show_default=True, help="A variant of the bundle.")
 @click.option(
-    "--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True
+    "--device",
+    type=click.Choice(["cpu", "cuda", "auto"]),
+    default="cpu",
+    show_default=True,
+    help="This one, or an error; auto is CUDA where it works.",
 )
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Of one inference.",
+)
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     bundle: Path,
