@@ -87,7 +87,8 @@ def _tolerances(folder: Path, made: Bundle) -> Iterator[float]:
 
     from edgepipe import runtime
 
-    golden = [json.loads(line) for line in (folder / "golden.jsonl").open(encoding="utf-8")]
+    lines = (folder / "golden.jsonl").read_text(encoding="utf-8").split("\n")
+    golden = [json.loads(line) for line in lines if line]
     texts = [g["text"] for g in golden]
     expected = np.asarray([g["logits"] for g in golden], np.float32)
     for variant in made.variants:

@@ -1,7 +1,8 @@
-"""OnnxModels that are small enough to see through: one matrix, with its weights beside it."""
+"""OnnxModels that are small enough to see through."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgepipe.artifacts import GraphRecord, OnnxModel, Provenance
+from tests.runtime.tiny_onnx import Tiny, token_ids, tokenizer
 
 WEIGHTS = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -50,3 +52,26 @@ def variant(
         "provenance": Provenance(source="hf://org/name@v1", licence="apache-2.0"),
     }
     return OnnxModel.model_validate({"path": folder, **fields, **changes}).commit()
+
+
+def runnable(
+    folder: Path, tiny: Tiny, precision: str = "fp32", golden: tuple[str, ...] = ("good film",)
+) -> OnnxModel:
+    """A committed OnnxModel that the runtime runs, with golden answers by numpy."""
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(tiny.onnx())
+    tokenizer().save(str(folder / "tokenizer.json"))
+    lines = [
+        {"text": text, "ids": token_ids(text), "logits": tiny.logits(text).tolist()}
+        for text in golden
+    ]
+    (folder / "golden.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return OnnxModel(
+        path=folder,
+        task="text-classification",
+        labels=tiny.labels,
+        max_length=16,
+        precision=precision,
+        graphs={"model": GraphRecord(file="model.onnx", inputs=tiny.inputs, outputs=("logits",))},
+        provenance=Provenance(source="test"),
+    ).commit()
