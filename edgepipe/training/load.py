@@ -47,7 +47,7 @@ def load_config(folder: Path) -> PreTrainedConfig:
                 folder, local_files_only=True, trust_remote_code=False
             )
     except (ValueError, OSError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise StageError(f"{folder / 'config.json'} cannot be used: {reason}") from error
     return config
 
