@@ -57,7 +57,7 @@ def killed_everywhere(file: Path, root: Path, after: float) -> list[str]:
 def choices(root: Path, name: str) -> object:
     """What was chosen by timing: two runs may differ there, and only there."""
     report = json.loads((root / name / "report.json").read_text())
-    return [s["notes"].get("chosen") for s in report["steps"] if s["use"] == "optimize"]
+    return [s["notes"]["optimize"]["chosen"] for s in report["steps"] if s["use"] == "optimize"]
 
 
 def main() -> None:
