@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -51,24 +52,28 @@ def say(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, words: bool = False) -> None:
-    """A table on stdout, figures to the right unless all cells are ``words``."""
+    """A table on stdout, figures to the right unless all cells are ``words``.
+
+    In a terminal cells wrap to its width; elsewhere every row is one line. Without rich, which the
+    bare runtime does not bring, cells are separated by tabs.
+    """
+    if importlib.util.find_spec("rich") is None:
+        for row in (columns, *rows):
+            click.echo("\t".join(row))
+        return
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
+    terminal = sys.stdout.isatty()
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
-        drawn.add_column(column, justify="left" if words or number == 0 else "right", no_wrap=True)
+        side: Literal["left", "right"] = "left" if words or number == 0 else "right"
+        drawn.add_column(column, justify=side, no_wrap=not terminal)
     for row in rows:
-        drawn.add_row(*(_escape(cell) for cell in row))
-    width = None if sys.stdout.isatty() else 200
-    Console(width=width, highlight=False).print(drawn)
-
-
-def _escape(cell: str) -> str:
-    from rich.markup import escape
-
-    return escape(cell)
+        drawn.add_row(*map(escape, row))
+    Console(width=None if terminal else 200, highlight=False).print(drawn)
 
 
 def listener() -> Listener:
