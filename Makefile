@@ -41,7 +41,7 @@ endif
 # waiting threads that spin would steal the cores from the other half of the suite
 test: export OMP_WAIT_POLICY := PASSIVE
 test: setup $(if $(NODE),tests/node/node_modules/.ready) ## the whole test suite
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope
 
 check: setup ## linter, formatter, types, import contracts
 	$(BIN)/ruff check .
