@@ -110,7 +110,7 @@ def test_ctrl_c_is_said_in_one_line(tmp_path: Path) -> None:
             break
     time.sleep(3)
     child.send_signal(signal.SIGINT)
-    rest = child.stderr.read()
-    assert child.wait() == 130
+    _, rest = child.communicate()
+    assert child.returncode == 130
     assert "Traceback" not in rest
     assert "interrupted; finished steps are kept" in rest
