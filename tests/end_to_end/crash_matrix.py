@@ -27,7 +27,7 @@ import edgepipe
 from edgepipe import disk
 from edgepipe.config import load
 from edgepipe.errors import DiskError
-from edgepipe.pipeline import job
+from edgepipe.pipeline import graph, job
 from edgepipe.pipeline.definition import Pipeline
 from edgepipe.pipeline.run import Listener, Runner
 
@@ -164,7 +164,8 @@ def matrix(place: Path, every: int) -> tuple[int, int]:
     whole = place / "whole"
     undisturbed(whole, place / "counts.json")
     found = json.loads((place / "counts.json").read_text())
-    expected, order = found["digests"], list(found["digests"])
+    expected = found["digests"]
+    order = [step.name for step in graph.order(tiny().steps)] + [OUTSIDE]
     keys = {}
     for entry in (whole / "cache").glob("*/*/artifact/artifact.json"):
         digest = json.loads(entry.read_text())["digest"]
