@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _MOST = 200
 _MEGA = 1e6
-_PLAIN = "{} (plain session)"
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,10 @@ def command(
 def _arms(found: Manifest, bundle: Path, threads: int) -> Iterator[Arm]:
     """Every variant, last one first, through the runtime's session and through a plain one."""
     from edgepipe.measure.child import onnx_arm
+    from edgepipe.measure.records import PLAIN
 
     for variant in reversed(found.variants):
-        for name, plain in ((variant.name, False), (_PLAIN.format(variant.name), True)):
+        for name, plain in ((variant.name, False), (variant.name + PLAIN, True)):
             arm = onnx_arm(
                 name, bundle, variant=variant.name, device="cpu", threads=threads, plain=plain
             )
@@ -130,10 +130,12 @@ def _measure(arms: list[Arm], texts: list[str], threads: int, seconds: float) ->
 
 
 def _rows(found: Manifest, arms: list[Arm], measured: Measured) -> Iterator[_Row]:
+    from edgepipe.measure.records import PLAIN
+
     accuracy = {v.name: v.accuracy.accuracy if v.accuracy else None for v in found.variants}
     speedups = {s.candidate: (s.ratio, s.interval.low, s.interval.high) for s in measured.speedups}
     for arm, times in zip(arms, (measured.reference, *measured.candidates), strict=True):
-        name = arm.name.removesuffix(_PLAIN.format(""))
+        name = arm.name.removesuffix(PLAIN)
         ratio, low, high = speedups.get(arm.name, (1.0, 1.0, 1.0))
         yield _Row(
             name=arm.name,

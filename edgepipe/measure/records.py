@@ -44,6 +44,8 @@ class _Report(_Record):
 
 
 R = TypeVar("R", bound=_Report)
+PLAIN = " (plain session)"
+"""Behind a candidate's name: the same model with onnxruntime's default session options."""
 REFERENCE = "the reference"
 """The name of the reference's own figures; a candidate may well be a step called "reference"."""
 

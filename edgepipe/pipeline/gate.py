@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from edgepipe.measure.records import PLAIN
 from edgepipe.pipeline.graph import Draft, Problem, near
 
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
@@ -76,8 +77,6 @@ MEASURED_BY = {
     "size": "validate",
     "latency": "benchmark",
 }
-PLAIN = " (plain session)"
-"""What the benchmark adds to a candidate's name for its arm with default session options."""
 
 
 def check_gates(gates: Mapping[int, Gate], drafts: Sequence[Draft]) -> Iterator[Problem]:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from edgepipe.measure.records import BenchmarkReport
     from edgepipe.measure.rounds import Conditions
 
-PLAIN = "{} (plain session)"
 _SHARE = 15
 
 
@@ -113,10 +112,12 @@ class Benchmark(Stage[Inputs, Report]):
         )
 
     def _candidates(self, inputs: Inputs, conditions: Conditions) -> Iterator[Arm]:
+        from edgepipe.measure.records import PLAIN
+
         for name, model in inputs.candidates.items():
             yield _arm(name, model, conditions)
             if self.plain and isinstance(model, OnnxModel):
-                yield _arm(PLAIN.format(name), model, conditions, plain=True)
+                yield _arm(name + PLAIN, model, conditions, plain=True)
 
 
 def _arm(
