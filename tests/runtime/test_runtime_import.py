@@ -75,7 +75,11 @@ def test_whoever_wants_that_report_may_ask_for_it(setting: dict[str, str], expec
     kept = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
     code = "import os, edgepipe; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**kept, **setting}, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        check=True,
+        env={**kept, **setting},
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.strip() == expected
 
