@@ -1,0 +1,1 @@
+"""HTTP over the runtime: ``edgepipe serve BUNDLE``."""
