@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from edgepipe.errors import BundleError, DeviceError, UsageError
 from edgepipe.runtime.choose import AUTO, choose
 from edgepipe.runtime.classifier import TextClassifier
-from edgepipe.runtime.cpu import cpu_features, usable_cores
-from edgepipe.runtime.manifest import read
+from edgepipe.runtime.cpu import Concurrency, concurrency, cpu_features, usable_cores
+from edgepipe.runtime.manifest import Manifest, needed, read
 from edgepipe.runtime.network import Network
 from edgepipe.runtime.scores import Prediction
 from edgepipe.runtime.session import PROVIDERS, Device, SessionPlan
@@ -21,13 +23,16 @@ _TASK = "text-classification"
 _GRAPH = "model"
 
 
-def load(
+def load(  # noqa: PLR0913 - one call, everything named
     bundle: str | Path,
     *,
     device: Literal["cpu", "cuda", "auto"] = "cpu",
     variant: str = AUTO,
     threads: int | None = None,
+    workers: int | None = 1,
     plain: bool = False,
+    verify: bool = True,
+    check: bool = False,
 ) -> TextClassifier:
     """A classifier ready to answer, from a bundle's folder.
 
@@ -36,7 +41,10 @@ def load(
         device: where it runs, or an error; ``auto`` takes CUDA where it works, else the CPU.
         variant: its name; ``auto`` takes the first of the bundle that fits device and CPU.
         threads: of one inference; None takes every core this process may use.
+        workers: batches of one call that run at the same time, in threads that share the weights.
         plain: with onnxruntime's default session options, to see what the bundle's own gain.
+        verify: hash every file before it is opened, and refuse the bundle when one was changed.
+        check: verify the whole bundle, and give its golden answers again on this machine.
 
     Raises:
         UsageError: no such bundle or variant, or an argument that does not fit.
@@ -44,29 +52,75 @@ def load(
         DeviceError: the device, or a CPU feature that the variant needs, is missing.
         MissingDependencyError: onnxruntime is not installed.
     """
-    if device == "auto":
-        try:
-            return load(bundle, device="cuda", variant=variant, threads=threads, plain=plain)
-        except DeviceError:  # no CUDA here, or no variant for it
-            return load(bundle, variant=variant, threads=threads, plain=plain)
-    if device not in PROVIDERS:
+    if device not in (*PROVIDERS, "auto"):
         raise UsageError(f"device is {device!r}, not cpu, cuda or auto")
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads is {threads}; it must be at least 1, or None for every core")
-    return _load(Path(bundle), device, variant, threads or usable_cores(), plain=plain)
-
-
-def _load(
-    folder: Path, device: Device, variant: str, threads: int, *, plain: bool
-) -> TextClassifier:
-    manifest = read(folder)
+    sizes = concurrency(threads, workers, usable_cores())
+    folder = Path(bundle)
+    manifest = _verified(folder) if check else read(folder)
     if manifest.task != _TASK:
         raise BundleError(f"{folder} is for {manifest.task!r}; this runtime does {_TASK!r}")
-    chosen = choose(manifest, variant, device, cpu_features())
+    request = _Request(folder, manifest, variant, sizes, plain, verify and not check)
+    classifier = _open_any(request) if device == "auto" else _open(request, device)
+    if check:
+        _replay(classifier, folder)
+    return classifier
+
+
+@dataclass(frozen=True)
+class _Request:
+    folder: Path
+    manifest: Manifest
+    variant: str
+    sizes: Concurrency
+    plain: bool
+    verify: bool
+
+
+def _open_any(request: _Request) -> TextClassifier:
+    try:
+        return _open(request, "cuda")
+    except DeviceError:  # no CUDA here, or no variant for it
+        return _open(request, "cpu")
+
+
+def _open(request: _Request, device: Device) -> TextClassifier:
+    folder, manifest = request.folder, request.manifest
+    chosen = choose(manifest, request.variant, device, cpu_features())
     if _GRAPH not in chosen.graphs:
         raise BundleError(f"{folder}: the variant {chosen.name!r} has no graph {_GRAPH!r}")
+    names = needed(folder, manifest, chosen)
+    if request.verify:
+        _verify_files(folder, manifest, names)
     graph = chosen.graphs[_GRAPH]
-    plan = SessionPlan(folder / graph.file, graph.session, device, threads, plain)
+    plan = SessionPlan(
+        folder / graph.file, graph.session, device, request.sizes.threads, request.plain
+    )
     network = Network(plan, graph, len(manifest.labels))
     tokenizer = TextTokenizer(folder / manifest.tokenizer, manifest.max_length)
-    return TextClassifier(manifest, chosen, tokenizer, network)
+    return TextClassifier(manifest, chosen, tokenizer, network, request.sizes.workers)
+
+
+def _verified(folder: Path) -> Manifest:
+    from edgepipe.runtime.verify import verify
+
+    return verify(folder)
+
+
+def _verify_files(folder: Path, manifest: Manifest, names: Sequence[str]) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec("edgepipe.runtime.verify") is None:
+        return
+    from edgepipe.runtime.verify import verify_files
+
+    verify_files(folder, manifest, names)
+
+
+def _replay(classifier: TextClassifier, folder: Path) -> None:
+    from edgepipe.runtime.golden import replay
+
+    try:
+        replay(classifier, folder)
+    except BaseException:
+        classifier.close()
+        raise

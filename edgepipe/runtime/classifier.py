@@ -8,15 +8,14 @@ from types import EllipsisType, TracebackType
 from typing import Self, overload
 
 import numpy as np
-from tokenizers import Encoding
 
 from edgepipe.errors import UsageError
 from edgepipe.runtime import batching
 from edgepipe.runtime.manifest import Manifest, Variant
 from edgepipe.runtime.network import Logits, Network
-from edgepipe.runtime.scores import Prediction, best, ranked
+from edgepipe.runtime.scores import Prediction, activation, best, ranked
 from edgepipe.runtime.session import effective_settings
-from edgepipe.runtime.tokenize import TextTokenizer
+from edgepipe.runtime.tokenize import Row, TextTokenizer
 
 Texts = Sequence[str]
 _WINDOW = 256
@@ -30,13 +29,20 @@ class TextClassifier:
     """
 
     def __init__(
-        self, manifest: Manifest, variant: Variant, tokenizer: TextTokenizer, network: Network
+        self,
+        manifest: Manifest,
+        variant: Variant,
+        tokenizer: TextTokenizer,
+        network: Network,
+        workers: int = 1,
     ) -> None:
+        self.manifest = manifest
+        self.variant = variant
         self.labels = manifest.labels
-        self._manifest = manifest
-        self._variant = variant
+        self._function = activation(manifest.problem_type, len(manifest.labels))
         self._tokenizer = tokenizer
         self._network = network
+        self._workers = workers
         self._ones = np.ones((1, manifest.max_length), np.int64)
 
     @overload
@@ -57,15 +63,34 @@ class TextClassifier:
         Texts are batched by length; ``logits`` tells what that means. Raises UsageError, naming the
         index, for what is no text.
         """
-        if isinstance(text, str):
-            logits = self._single(text, 0)
-            if top_k is ...:
-                return best(logits, self.labels)
-            return ranked(logits, self.labels, _checked(top_k))[0]
-        logits = self.logits(text)
+        single = isinstance(text, str)
+        logits = self._single(text) if isinstance(text, str) else self.logits(text)
         if top_k is ...:
-            return best(logits, self.labels)
-        return ranked(logits, self.labels, _checked(top_k))
+            return self.best(logits)
+        answers = self.ranked(logits, _checked(top_k))
+        return answers[0] if single else answers
+
+    def encode(self, text: object, index: int = 0) -> Row:
+        """Token ids of one text, truncated; UsageError with ``index`` when it is no usable text."""
+        return self._tokenizer.encode(text, index)
+
+    def infer(self, rows: Sequence[Row], *, exact: bool = False) -> Logits:
+        """Float32 [rows, labels], in the order of ``rows``; ``logits`` says what ``exact`` means.
+
+        Rows of similar length run together, under the token budget. Safe to call from many threads.
+        """
+        logits = np.empty((len(rows), len(self.labels)), np.float32)
+        for batch in self._plan([len(row.ids) for row in rows], exact=exact):
+            logits[batch] = self._batch([rows[index] for index in batch])
+        return logits
+
+    def best(self, logits: Logits) -> list[Prediction]:
+        """The label with the highest score of every row of ``logits``."""
+        return best(logits, self.labels, self._function)
+
+    def ranked(self, logits: Logits, top_k: int | None) -> list[list[Prediction]]:
+        """The ``top_k`` best labels of every row (all for None), best first."""
+        return ranked(logits, self.labels, self._function, top_k)
 
     def logits(self, texts: Texts, *, exact: bool = False) -> Logits:
         """Float32 [texts, labels], in the order of ``texts``.
@@ -83,22 +108,23 @@ class TextClassifier:
         remaining = iter(texts)
         start = 0
         while some := list(itertools.islice(remaining, window)):
-            yield from best(self._logits(some, start, exact=False), self.labels)
+            yield from self.best(self._logits(some, start, exact=False))
             start += len(some)
 
     def explain(self) -> dict[str, object]:
         """What runs and how, as plain JSON values."""
         plan = self._network.plan
         return {
-            "bundle": self._manifest.name,
-            "variant": self._variant.name,
-            "precision": self._variant.precision,
-            "batch_invariant": self._variant.batch_invariant,
+            "bundle": self.manifest.name,
+            "variant": self.variant.name,
+            "precision": self.variant.precision,
+            "batch_invariant": self.variant.batch_invariant,
             "device": plan.device,
             "provider": self._network.provider(),
             "threads": plan.threads,
+            "workers": self._workers,
             "session": effective_settings(plan),
-            "max_length": self._manifest.max_length,
+            "max_length": self.manifest.max_length,
             "labels": list(self.labels),
         }
 
@@ -117,34 +143,31 @@ class TextClassifier:
     ) -> None:
         self.close()
 
-    def _single(self, text: str, index: int) -> Logits:
+    def _single(self, text: str) -> Logits:
         """Logits [1, labels], with as little Python as it takes."""
-        encoding = self._tokenizer.encode(text, index)
-        ids = np.array([encoding.ids], np.int64)
-        types = np.array([encoding.type_ids], np.int64)
+        row = self._tokenizer.encode(text)
+        ids = np.array([row.ids], np.int64)
+        types = np.array([row.types], np.int64)
         return self._network.run(ids, self._ones[:, : ids.shape[1]], types)
 
     def _logits(self, texts: Texts, start: int, *, exact: bool) -> Logits:
         if isinstance(texts, (str, bytes)) or not isinstance(texts, Sequence):
             kind = type(texts).__name__
             raise UsageError(f"texts is of type {kind}, not a list of str; stream takes iterators")
-        encodings = [self._tokenizer.encode(text, start + n) for n, text in enumerate(texts)]
-        logits = np.empty((len(texts), len(self.labels)), np.float32)
-        for batch in self._plan([len(e.ids) for e in encodings], exact=exact):
-            logits[batch] = self._batch([encodings[index] for index in batch])
-        return logits
+        rows = [self._tokenizer.encode(text, start + n) for n, text in enumerate(texts)]
+        return self.infer(rows, exact=exact)
 
     def _plan(self, lengths: Sequence[int], *, exact: bool) -> list[list[int]]:
-        alone = exact and not self._variant.batch_invariant
+        alone = exact and not self.variant.batch_invariant
         equal = exact or not self._network.masks
         return batching.plan(lengths, budget=1 if alone else batching.BUDGET, equal=equal)
 
-    def _batch(self, encodings: Sequence[Encoding]) -> Logits:
-        ids = [encoding.ids for encoding in encodings]
+    def _batch(self, rows: Sequence[Row]) -> Logits:
+        ids = [row.ids for row in rows]
         return self._network.run(
-            batching.pad(ids, self._manifest.pad_token_id),
+            batching.pad(ids, self.manifest.pad_token_id),
             batching.mask([len(row) for row in ids]),
-            batching.pad([encoding.type_ids for encoding in encodings], 0),
+            batching.pad([row.types for row in rows], 0),
         )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import NamedTuple
+
+from edgepipe.errors import UsageError
 
 _PROC = Path("/proc")
 _SYS = Path("/sys")
@@ -67,3 +70,25 @@ def _limit(path: Path) -> float:
         return float(quota) / float(period)  # float("max") is a ValueError: no limit
     except (OSError, ValueError):
         return math.inf
+
+
+class Concurrency(NamedTuple):
+    """How one classifier uses the cores."""
+
+    threads: int
+    """Of one inference."""
+    workers: int
+    """Inferences of one call at the same time."""
+
+
+def concurrency(threads: int | None, workers: int | None, cores: int) -> Concurrency:
+    """Both numbers, where None takes what ``cores`` leave; UsageError for one below 1.
+
+    With both None every core gets a worker of one thread, which no answer has to wait for.
+    """
+    for name, given in (("threads", threads), ("workers", workers)):
+        if given is not None and given < 1:
+            raise UsageError(f"{name} is {given}; it must be at least 1, or None for every core")
+    if threads is None:
+        threads = 1 if workers is None else max(1, cores // workers)
+    return Concurrency(threads, workers or max(1, cores // threads))

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from edgepipe.errors import BundleError, UsageError
 from edgepipe.runtime.records import MismatchError, decode
 
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 MANIFEST = "edgepipe.json"
 SCHEMA = 1
 _AGAIN = "make or copy the bundle again"
@@ -47,6 +48,9 @@ class Variant:
     devices: tuple[str, ...] = ("cpu", "cuda")
     cpu_features: tuple[str, ...] = ()
     batch_invariant: bool = True
+    """False when an answer depends on its batch mates (dynamic int8 takes ranges per batch)."""
+    tolerance: float | None = None
+    """How far logits may lie from ``golden.jsonl``, text by text, at exact length and batch 1."""
 
 
 @dataclass(frozen=True)
@@ -69,23 +73,52 @@ class Manifest:
     variants: tuple[Variant, ...]
     files: dict[str, FileRecord]
     tokenizer: str = "tokenizer.json"
+    problem_type: ProblemType = "single_label_classification"
 
 
 def read(folder: Path) -> Manifest:
-    """The manifest of the bundle at ``folder``, whose files are all there, in full size.
+    """The manifest of the bundle at ``folder``; its files are not looked at.
 
-    Contents are not hashed here: loading has to stay quick. Raises UsageError when there is no such
-    folder, and BundleError when the bundle is incomplete, damaged, of an unknown schema, or names a
-    file outside of itself.
+    Raises UsageError when there is no such folder, and BundleError when it is no bundle, is
+    damaged, of an unknown schema, or names a file outside of itself.
     """
     if not folder.exists():
         raise UsageError(f"there is no bundle at {folder}")
     if not folder.is_dir():
-        raise BundleError(f"{folder} is a file; a bundle is a folder with {MANIFEST} in it")
+        raise BundleError(
+            f"{folder} is a file; a bundle is a folder with {MANIFEST} in it: if this is a packed "
+            "one, use edgepipe unpack"
+        )
     manifest = _decode(folder / MANIFEST, _load(folder / MANIFEST))
     for name in _named(manifest):
-        _check_file(folder, name, manifest.files)
+        if not _stays_inside(name):
+            raise BundleError(
+                f"{folder}: {MANIFEST} names {name!r}, outside the bundle; do not trust it"
+            )
     return manifest
+
+
+def needed(folder: Path, manifest: Manifest, variant: Variant) -> list[str]:
+    """The files that loading ``variant`` may open; each is there, in full size.
+
+    They are the tokenizer, its graphs, and whatever else lies beside these for external weights;
+    not what belongs to another variant, so that an application may ship the one it uses. Raises
+    BundleError that names the file missing, cut short, unlisted or linked.
+    """
+    own = {graph.file for graph in variant.graphs.values()}
+    others = {g.file for v in manifest.variants for g in v.graphs.values()} - own
+    parents = {PurePosixPath(file).parent for file in own}
+    beside = {
+        name
+        for name in manifest.files
+        if not name.startswith(tuple(others))
+        and not parents.isdisjoint(PurePosixPath(name).parents)
+        and (folder / name).exists()  # else onnxruntime itself misses it, if it is of any use
+    }
+    names = sorted({manifest.tokenizer, *own, *beside})
+    for name in names:
+        _check_file(folder, name, manifest.files)
+    return names
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -126,10 +159,6 @@ def _named(manifest: Manifest) -> list[str]:
 
 
 def _check_file(folder: Path, name: str, files: dict[str, FileRecord]) -> None:
-    if not _stays_inside(name):
-        raise BundleError(
-            f"{folder}: {MANIFEST} names {name!r}, outside the bundle; do not trust it"
-        )
     path = folder / name
     for part in (path, *path.parents):
         if part == folder:

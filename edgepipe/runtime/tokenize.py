@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from edgepipe.errors import BundleError, UsageError
+
+
+class Row(NamedTuple):
+    """One text as a model takes it: truncated, unpadded, special tokens included."""
+
+    ids: list[int]
+    types: list[int]
+    """``token_type_ids``, as many as ``ids``."""
 
 
 class TextTokenizer:
@@ -33,7 +42,7 @@ class TextTokenizer:
         self._tokenizer.enable_truncation(max_length)
         self._tokenizer.no_padding()
 
-    def encode(self, text: object, index: int = 0) -> Encoding:
+    def encode(self, text: object, index: int = 0) -> Row:
         """Ids and type ids of one text; UsageError with ``index`` when it is no usable text."""
         if not isinstance(text, str):
             raise UsageError(f"text {index} is of type {type(text).__name__}, not str")
@@ -44,6 +53,7 @@ class TextTokenizer:
                 f"text {index} holds a lone surrogate, which is no character: decode it again with "
                 "errors='replace'"
             ) from error
-        if not encoding.ids:
+        ids = encoding.ids
+        if not ids:
             raise UsageError(f"text {index} has no tokens, and this tokenizer adds no special ones")
-        return encoding
+        return Row(ids, encoding.type_ids)

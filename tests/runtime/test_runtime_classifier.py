@@ -284,6 +284,7 @@ def test_explain(bundle: Path) -> None:
         "device": "cpu",
         "provider": "CPUExecutionProvider",
         "threads": 2,
+        "workers": 1,
         "session": {
             "graph_optimization_level": "all",
             "disabled_optimizers": [],

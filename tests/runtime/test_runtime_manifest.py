@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edgepipe.errors import BundleError, UsageError
-from edgepipe.runtime.manifest import Manifest, SessionSettings, read
+from edgepipe.runtime.manifest import Manifest, SessionSettings, needed, read
 from tests.runtime.tiny_onnx import Tiny, records, variant, write_bundle
 
 MODEL = "onnx/model.onnx"
@@ -21,6 +21,12 @@ def folder(tmp_path: Path, tiny: Tiny) -> Path:
 def change(folder: Path, **fields: Any) -> None:
     path = folder / "edgepipe.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+def wanted(folder: Path) -> list[str]:
+    """What the first variant needs."""
+    manifest = read(folder)
+    return needed(folder, manifest, manifest.variants[0])
 
 
 def test_every_field_is_read(tmp_path: Path, tiny: Tiny) -> None:
@@ -148,14 +154,14 @@ def test_a_linked_file_is_refused(folder: Path) -> None:
     (folder / "tokenizer.json").rename(folder.parent / "elsewhere.json")
     (folder / "tokenizer.json").symlink_to(folder.parent / "elsewhere.json")
     with pytest.raises(BundleError, match=r"tokenizer.json is reached by a link"):
-        read(folder)
+        wanted(folder)
 
 
 def test_a_linked_folder_is_refused(folder: Path) -> None:
     (folder / "onnx").rename(folder.parent / "elsewhere")
     (folder / "onnx").symlink_to(folder.parent / "elsewhere")
     with pytest.raises(BundleError, match=r"onnx/model.onnx is reached by a link"):
-        read(folder)
+        wanted(folder)
 
 
 def test_the_bundle_itself_may_be_reached_by_a_link(folder: Path) -> None:
@@ -167,14 +173,14 @@ def test_the_bundle_itself_may_be_reached_by_a_link(folder: Path) -> None:
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(BundleError, match=f"{name} is missing; make or copy"):
-        read(folder)
+        wanted(folder)
 
 
 def test_a_file_cut_short_is_named(folder: Path) -> None:
     whole = (folder / MODEL).read_bytes()
     (folder / MODEL).write_bytes(whole[:100])
     with pytest.raises(BundleError, match=f"{MODEL} has 100 bytes instead of {len(whole)}"):
-        read(folder)
+        wanted(folder)
 
 
 def test_a_file_that_the_manifest_does_not_list(folder: Path) -> None:
@@ -182,4 +188,60 @@ def test_a_file_that_the_manifest_does_not_list(folder: Path) -> None:
     del files[MODEL]
     change(folder, files=files)
     with pytest.raises(BundleError, match=f"does not list {MODEL}"):
+        wanted(folder)
+
+
+# ---- what one variant needs --------------------------------------------------------------------
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).write_bytes(b"x")
+
+
+@pytest.fixture
+def two(folder: Path, tiny: Tiny) -> Path:
+    """A bundle of fp32 and int8, each with external weights, and a document."""
+    put(folder, "onnx/model.onnx_data", "onnx/model_q.onnx", "onnx/model_q.onnx_data", "README.md")
+    variants = [variant("fp32", MODEL, tiny), variant("int8", "onnx/model_q.onnx", tiny)]
+    change(folder, variants=variants, files=records(folder))
+    return folder
+
+
+def test_the_files_of_one_variant(two: Path) -> None:
+    manifest = read(two)
+    found = [needed(two, manifest, variant_) for variant_ in manifest.variants]
+    assert found == [
+        ["onnx/model.onnx", "onnx/model.onnx_data", "tokenizer.json"],
+        ["onnx/model_q.onnx", "onnx/model_q.onnx_data", "tokenizer.json"],
+    ]
+
+
+def test_weights_under_any_name_count_too(two: Path) -> None:
+    put(two, "onnx/weights.bin")
+    change(two, files=records(two))
+    assert "onnx/weights.bin" in wanted(two)
+
+
+def test_files_of_the_other_variant_may_be_absent(two: Path) -> None:
+    for name in ("onnx/model_q.onnx", "onnx/model_q.onnx_data", "README.md"):
+        (two / name).unlink()
+    manifest = read(two)
+    assert wanted(two) == ["onnx/model.onnx", "onnx/model.onnx_data", "tokenizer.json"]
+    with pytest.raises(BundleError, match=r"onnx/model_q.onnx is missing"):
+        needed(two, manifest, manifest.variants[1])
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [({}, "single_label_classification"), ({"problem_type": "regression"}, "regression")],
+)
+def test_the_kind_of_problem(folder: Path, given: dict[str, str], kind: str) -> None:
+    change(folder, **given)
+    assert read(folder).problem_type == kind
+
+
+def test_an_unknown_kind_of_problem(folder: Path) -> None:
+    change(folder, problem_type="ranking")
+    with pytest.raises(BundleError, match="problem_type is 'ranking', not one of single_label"):
         read(folder)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from edgepipe.runtime.scores import best, probabilities, ranked
+from edgepipe.runtime.scores import activation, best, ranked, scores
 
 LABELS = ("a", "b", "c")
 LOGITS = np.log(np.array([[2, 5, 1], [8, 1, 1]], np.float32)) + np.float32(3)
@@ -13,38 +13,52 @@ LOGITS = np.log(np.array([[2, 5, 1], [8, 1, 1]], np.float32)) + np.float32(3)
 
 
 def test_softmax_by_hand() -> None:
-    shares = probabilities(LOGITS)
+    shares = scores(LOGITS, "softmax")
     assert shares.dtype == np.float32
     assert shares == pytest.approx(np.array([[0.25, 0.625, 0.125], [0.8, 0.1, 0.1]]), rel=1e-6)
 
 
 def test_softmax_of_large_logits_is_finite() -> None:
-    assert probabilities(np.array([[1e4, -1e4, 0]], np.float32)).tolist() == [[1, 0, 0]]
+    assert scores(np.array([[1e4, -1e4, 0]], np.float32), "softmax").tolist() == [[1, 0, 0]]
 
 
 def test_a_single_label_gets_the_logistic_function() -> None:
     logits = np.array([[math.log(3)], [0], [-1e4], [1e4]], np.float32)
-    shares = probabilities(logits)
+    shares = scores(logits, "sigmoid")
     assert shares.dtype == np.float32
     assert shares[:, 0] == pytest.approx([0.75, 0.5, 0, 1], abs=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("problem_type", "labels", "expected"),
+    [
+        ("single_label_classification", 2, "softmax"),
+        ("single_label_classification", 1, "sigmoid"),
+        ("multi_label_classification", 3, "sigmoid"),
+        ("regression", 1, "none"),
+        ("regression", 3, "none"),
+    ],
+)
+def test_what_makes_scores(problem_type, labels: int, expected: str) -> None:
+    assert activation(problem_type, labels) == expected
+
+
 def test_best() -> None:
-    found = best(LOGITS, LABELS)
+    found = best(LOGITS, LABELS, "softmax")
     assert [one["label"] for one in found] == ["b", "a"]
     assert [one["score"] for one in found] == pytest.approx([0.625, 0.8])
     assert all(type(one["score"]) is float for one in found)
 
 
 def test_of_equals_the_first_label_is_best() -> None:
-    assert best(np.zeros((1, 3), np.float32), LABELS)[0]["label"] == "a"
+    assert best(np.zeros((1, 3), np.float32), LABELS, "softmax")[0]["label"] == "a"
 
 
 @pytest.mark.parametrize(
     ("top_k", "labels"), [(None, ["b", "a", "c"]), (2, ["b", "a"]), (9, ["b", "a", "c"])]
 )
 def test_ranked(top_k: int | None, labels: list[str]) -> None:
-    first, second = ranked(LOGITS, LABELS, top_k)
+    first, second = ranked(LOGITS, LABELS, "softmax", top_k)
     assert [one["label"] for one in first] == labels
     assert [one["score"] for one in first] == pytest.approx([0.625, 0.25, 0.125][: len(labels)])
     assert [one["label"] for one in second] == ["a", "b", "c"][: len(labels)]
