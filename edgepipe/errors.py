@@ -78,6 +78,14 @@ class DeviceError(StageError):
     """The device asked for cannot be used. There is no silent fallback to another one."""
 
 
+class OverloadedError(StageError):
+    """Too many texts are waiting: this one was not accepted, and nothing was computed for it."""
+
+
+class DeadlineError(StageError):
+    """The time allowed for an answer is over."""
+
+
 class GateFailedError(EdgepipeError):
     """A gate failed: the bound violates its limit."""
 

@@ -30,6 +30,7 @@ EXTRAS = {
     **dict.fromkeys(("pydantic", "rich", "jinja2", "scipy", "onnx", "filelock"), "cli"),
     **dict.fromkeys(("torch", "transformers", "optimum", "neural_compressor"), "build"),
     **dict.fromkeys(("onnx_ir", "onnxscript", "datasets", "safetensors", "sklearn"), "build"),
+    **dict.fromkeys(("starlette", "uvicorn", "prometheus_client"), "serve"),
 }
 """Which extra brings a package that turns out to be missing."""
 
