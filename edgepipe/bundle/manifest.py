@@ -6,10 +6,11 @@ holds the two together.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edgepipe import disk
 from edgepipe.artifacts import FileRecord, GraphRecord, OnnxModel, Provenance
@@ -17,6 +18,12 @@ from edgepipe.errors import BundleError, UsageError
 
 MANIFEST = "edgepipe.json"
 SCHEMA: Literal[1] = 1
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+"""As transformers writes it to config.json: scores are softmax, the logistic function, or logits.
+
+A single label gets the logistic function unless the problem is a regression.
+"""
+_PROBLEM_TYPE: TypeAdapter[ProblemType] = TypeAdapter(ProblemType)
 Precision = Literal["fp32", "fp16", "int8", "q4"]
 
 
@@ -63,6 +70,7 @@ class Manifest(BaseModel):
     schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
     name: str
     task: str
+    problem_type: ProblemType = "single_label_classification"
     labels: tuple[str, ...]
     max_length: int
     pad_token_id: int
@@ -88,6 +96,21 @@ def variant_of(model: OnnxModel, name: str, accuracy: Accuracy | None = None) ->
     )
 
 
+def problem_type_of(folder: Path) -> ProblemType:
+    """What ``config.json`` in ``folder`` says; single label where it says nothing or is absent.
+
+    Raises BundleError when it says something unknown, or is no JSON.
+    """
+    file = folder / "config.json"
+    if not file.exists():
+        return "single_label_classification"
+    try:
+        said = json.loads(file.read_text(encoding="utf-8")).get("problem_type")
+        return _PROBLEM_TYPE.validate_python(said or "single_label_classification")
+    except (OSError, ValueError, AttributeError) as error:  # ValidationError is a ValueError
+        raise BundleError(f"{file}: no readable problem_type: {error}") from error
+
+
 def describe(model: OnnxModel) -> None:
     """Write ``edgepipe.json`` into the folder of one OnnxModel, so that the runtime loads it.
 
@@ -96,6 +119,7 @@ def describe(model: OnnxModel) -> None:
     manifest = Manifest(
         name=model.precision,
         task=model.task,
+        problem_type=problem_type_of(model.path),
         labels=model.labels,
         max_length=model.max_length,
         pad_token_id=model.pad_token_id,
