@@ -1,0 +1,492 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgepipe import runtime
+from edgepipe.errors import DeadlineError, OverloadedError, UsageError
+from edgepipe.runtime.aio import AsyncClassifier
+from edgepipe.runtime.manifest import Variant
+from edgepipe.runtime.network import Logits
+from edgepipe.runtime.scores import Prediction
+from edgepipe.runtime.tokenize import Row
+from tests.runtime.tiny_onnx import Tiny, write_bundle
+
+PATIENCE = 60
+"""Seconds until a test gives up; none of them waits that long."""
+
+
+class Fake:
+    """A token a word; the logits are its first token and its length. Works while ``gate`` is set.
+
+    ``ran`` holds the lengths of every batch, in order; ``began`` counts those that were taken.
+    """
+
+    def __init__(self, *, invariant: bool = False) -> None:
+        self.variant = Variant("fake", "fp32", {}, batch_invariant=invariant)
+        self.gate = threading.Event()
+        self.began = threading.Semaphore(0)
+        self.ran: list[list[int]] = []
+        self.error: Exception | None = None
+
+    def encode(self, text: object, index: int = 0) -> Row:
+        if not isinstance(text, str):
+            raise UsageError(f"text {index} is of type {type(text).__name__}, not str")
+        ids = [int(word) for word in text.split()]
+        return Row(ids, [0] * len(ids))
+
+    def infer(self, rows: Sequence[Row], *, exact: bool = False) -> Logits:
+        self.began.release()
+        assert self.gate.wait(PATIENCE)
+        self.ran.append([len(row.ids) for row in rows])
+        if self.error:
+            raise self.error
+        return np.array([[row.ids[0], len(row.ids)] for row in rows], np.float32).reshape(-1, 2)
+
+    def best(self, logits: Logits) -> list[Prediction]:
+        return [{"label": str(int(row[0])), "score": float(row[1])} for row in logits]
+
+    def ranked(self, logits: Logits, top_k: int | None) -> list[list[Prediction]]:
+        return [[answer] * (top_k or 2) for answer in self.best(logits)]
+
+    async def busy(self, times: int = 1) -> None:
+        """A worker has taken a batch, ``times`` times."""
+        for _ in range(times):
+            assert await asyncio.to_thread(self.began.acquire, timeout=PATIENCE)
+
+
+def text(first: int, length: int) -> str:
+    return " ".join(map(str, [first] * length))
+
+
+def awaited(work: Callable[[], Awaitable[Any]]) -> Any:
+    async def main() -> Any:
+        async with asyncio.timeout(PATIENCE):
+            return await work()
+
+    return asyncio.run(main())
+
+
+def start(
+    model: AsyncClassifier, lengths: Sequence[int], **options: Any
+) -> list[asyncio.Task[Any]]:
+    """A call for a text of each length; its first token is its place in ``lengths``."""
+    return [
+        asyncio.create_task(model.logits(text(place, length), **options))
+        for place, length in enumerate(lengths)
+    ]
+
+
+async def all_waiting(model: AsyncClassifier, count: int) -> None:
+    while model.waiting != count:  # noqa: ASYNC110 - it tells of itself to nobody
+        await asyncio.sleep(0)
+
+
+async def run_behind(
+    fake: Fake, lengths: Sequence[int], **options: Any
+) -> tuple[list[list[int]], list[Any]]:
+    """Batches and answers of texts that arrived while the only worker was busy with another one."""
+    async with AsyncClassifier(fake, **options) as model:
+        blocker = asyncio.create_task(model.logits("99"))
+        await fake.busy()
+        tasks = start(model, lengths)
+        await all_waiting(model, len(lengths))
+        fake.gate.set()
+        answers = await asyncio.gather(*tasks)
+        await blocker
+    return fake.ran[1:], answers
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("exact", [True, False])
+def test_answers_are_those_of_the_classifier(bundle: Path, *, workers: int, exact: bool) -> None:
+    rng = np.random.default_rng(0)
+    words = ["good", "bad", "film", "the", "very", "nonsense"]
+    texts = [" ".join(rng.choice(words, rng.integers(0, 20))) for _ in range(300)]
+    with runtime.load(bundle, threads=1) as direct:
+        expected = [direct(text, top_k=None) for text in texts]
+
+        async def work() -> Any:
+            async with AsyncClassifier(direct, workers=workers, queue=300, exact=exact) as model:
+                calls = [model(text, top_k=None) for text in texts]
+                return await asyncio.gather(*calls), await model(texts), await model(texts[0])
+
+        answers, bests, best = awaited(work)
+    for found, wanted in zip(answers, expected, strict=True):
+        assert [p["label"] for p in found] == [p["label"] for p in wanted]
+        np.testing.assert_allclose(
+            [p["score"] for p in found], [p["score"] for p in wanted], rtol=1e-5
+        )
+    assert [p["label"] for p in bests] == [wanted[0]["label"] for wanted in expected]
+    assert best == bests[:1]
+
+
+def test_exact_answers_do_not_depend_on_batch_mates(tmp_path: Path) -> None:
+    """Of a graph whose logits move with the longest row of the batch."""
+    tiny = Tiny(mates=True)
+    graph = {"file": "onnx/model.onnx", "inputs": list(tiny.inputs), "outputs": ["logits"]}
+    variant = {
+        "name": "int8", "precision": "int8", "batch_invariant": False, "graphs": {"model": graph},
+    }  # fmt: skip
+    texts = ["good", "good film", "good good film", "the film", "bad", "very bad plot"] * 5
+    with runtime.load(write_bundle(tmp_path / "bundle", tiny, [variant]), threads=1) as direct:
+
+        async def work() -> Any:
+            async with AsyncClassifier(direct) as model:
+                return await asyncio.gather(*map(model.logits, texts))
+
+        answers = awaited(work)
+    for found, wanted in zip(answers, map(tiny.logits, texts), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_shapes_follow_the_call() -> None:
+    fake = Fake()
+    fake.gate.set()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake) as model:
+            assert (await model.logits("7 7")).tolist() == [7, 2]
+            assert (await model.logits(["7 7", "8"])).tolist() == [[7, 2], [8, 1]]
+            assert (await model.logits([])).shape == (0, 2)
+            assert await model("7") == [{"label": "7", "score": 1.0}]
+            assert await model(["7", "8"]) == [*await model("7"), *await model("8")]
+            assert len(await model("7", top_k=1)) == 1
+            assert [len(answer) for answer in await model(["7", "8"], top_k=None)] == [2, 2]
+
+    awaited(work)
+
+
+def test_a_batch_is_of_like_length_and_within_the_budget() -> None:
+    fake = Fake()
+    lengths = [20, 4, 21, 40, 24, 20, 20, 4]
+    ran, answers = awaited(lambda: run_behind(fake, lengths, exact=False, budget=84))
+    assert ran == [[20, 20, 20, 21], [4, 4], [40], [24]]
+    assert [answer.tolist() for answer in answers] == [[n, k] for n, k in enumerate(lengths)]
+
+
+def test_exact_takes_equal_lengths_where_a_variant_is_batch_invariant() -> None:
+    ran, _ = awaited(lambda: run_behind(Fake(invariant=True), [5, 6, 5, 6, 5]))
+    assert ran == [[5, 5, 5], [6, 6]]
+
+
+def test_exact_takes_texts_one_by_one_where_it_is_not() -> None:
+    ran, _ = awaited(lambda: run_behind(Fake(invariant=False), [5, 6, 5]))
+    assert ran == [[5], [6], [5]]
+
+
+def test_a_text_longer_than_the_budget_runs_alone() -> None:
+    ran, _ = awaited(lambda: run_behind(Fake(), [9, 9, 2], exact=False, budget=4))
+    assert ran == [[9], [9], [2]]
+
+
+def test_the_oldest_text_is_never_passed_over() -> None:
+    """One that is like no other goes first all the same, however many fit together after it."""
+    lengths = [50, *[5] * 200]
+    ran, _ = awaited(lambda: run_behind(Fake(), lengths, exact=False, budget=50))
+    assert ran[0] == [50]
+    assert sum(map(len, ran)) == 201
+
+
+def test_a_free_worker_takes_at_once_what_is_there() -> None:
+    fake = Fake()
+    fake.gate.set()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake, exact=False) as model:
+            for _ in range(3):
+                await model.logits("1 1")
+
+    awaited(work)
+    assert fake.ran == [[2], [2], [2]]
+
+
+def test_with_a_delay_a_batch_is_filled_first() -> None:
+    """Nothing runs until the budget is full: the delay alone would outlast the test."""
+    fake = Fake()
+    fake.gate.set()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake, exact=False, budget=6, delay=10 * PATIENCE) as model:
+            await asyncio.gather(*start(model, [2, 2, 2]))
+
+    awaited(work)
+    assert fake.ran == [[2, 2, 2]]
+
+
+def test_a_delay_ends() -> None:
+    fake = Fake()
+    fake.gate.set()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake, exact=False, delay=0.01) as model:
+            await model.logits("1 1")
+
+    awaited(work)
+    assert fake.ran == [[2]]
+
+
+def test_workers_run_at_the_same_time() -> None:
+    fake = Fake()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake, workers=3) as model:
+            tasks = start(model, [1, 2, 3])
+            await fake.busy(3)  # while the gate is shut
+            fake.gate.set()
+            await asyncio.gather(*tasks)
+
+    awaited(work)
+
+
+def test_beyond_the_queue_a_call_is_refused_and_none_of_its_texts_is_computed() -> None:
+    fake = Fake()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake, queue=3) as model:
+            tasks = start(model, [1])
+            await fake.busy()
+            tasks += start(model, [2, 2])
+            await all_waiting(model, 2)
+            with pytest.raises(OverloadedError, match="2 texts are waiting"):
+                await model.logits(["7 7 7", "7 7 7"])
+            tasks += start(model, [4])
+            await all_waiting(model, 3)
+            with pytest.raises(OverloadedError, match="3 texts are waiting"):
+                await model("7 7 7")
+            with pytest.raises(UsageError, match="4 texts in one call, and only 3 may wait"):
+                await model(["7"] * 4)
+            fake.gate.set()
+            await asyncio.gather(*tasks)
+
+    awaited(work)
+    assert fake.ran == [[1], [2], [2], [4]]
+
+
+def test_a_cancelled_call_is_never_computed_and_leaves_its_place() -> None:
+    fake = Fake()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake, queue=1) as model:
+            first = start(model, [1])
+            await fake.busy()
+            (second,) = start(model, [2])
+            await all_waiting(model, 1)
+            second.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await second
+            assert model.waiting == 0
+            third = start(model, [3])
+            await all_waiting(model, 1)
+            fake.gate.set()
+            await asyncio.gather(*first, *third)
+
+    awaited(work)
+    assert fake.ran == [[1], [3]]
+
+
+def test_a_call_that_is_too_late_is_never_computed() -> None:
+    fake = Fake()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake) as model:
+            first = start(model, [1])
+            await fake.busy()
+            for seconds in (0.01, 0, -1):
+                with pytest.raises(DeadlineError, match=f"within {seconds} seconds"):
+                    await model.logits(["2 2", "2 2"], timeout=seconds)
+            assert model.waiting == 0
+            fake.gate.set()
+            await asyncio.gather(*first)
+
+    awaited(work)
+    assert fake.ran == [[1]]
+
+
+def test_a_worker_looks_at_the_deadline_itself() -> None:
+    """While the event loop is too busy to notice that a text's time is over."""
+    fake = Fake()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake) as model:
+            first = start(model, [1])
+            await fake.busy()
+            late = start(model, [2], timeout=0.01)
+            await all_waiting(model, 1)
+            threading.Event().wait(0.05)  # the loop stands still
+            fake.gate.set()
+            while not fake.ran:
+                pass
+            with pytest.raises(DeadlineError):
+                await late[0]
+            await asyncio.gather(*first, *start(model, [3]))
+
+    awaited(work)
+    assert fake.ran == [[1], [3]]
+
+
+def test_a_deadline_during_inference_leaves_the_worker_well() -> None:
+    fake = Fake()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake) as model:
+            (late,) = start(model, [1], timeout=0.01)
+            await fake.busy()
+            with pytest.raises(DeadlineError):
+                await late
+            fake.gate.set()
+            assert (await model.logits("5 5")).tolist() == [5, 2]
+
+    awaited(work)
+
+
+def test_an_error_reaches_every_call_of_the_batch_and_the_next_one_works() -> None:
+    fake = Fake()
+    fake.error = ValueError("out of memory")
+
+    async def work() -> None:
+        async with AsyncClassifier(fake, exact=False) as model:
+            blocker = asyncio.create_task(model.logits("1"))
+            await fake.busy()
+            tasks = [asyncio.create_task(model.logits(["1 1", "1 1"])) for _ in range(2)]
+            await all_waiting(model, 4)
+            fake.gate.set()
+            for found in await asyncio.gather(blocker, *tasks, return_exceptions=True):
+                assert found is fake.error
+            fake.error = None
+            assert (await model.logits("5 5")).tolist() == [5, 2]
+
+    awaited(work)
+    assert fake.ran == [[1], [2] * 4, [2]]
+
+
+def test_what_is_no_text_is_named_and_harms_nobody() -> None:
+    fake = Fake()
+    fake.gate.set()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake) as model:
+            good = start(model, [1])
+            with pytest.raises(UsageError, match="text 1 is of type NoneType"):
+                await model(["1", None])  # type: ignore[list-item]
+            for wrong in (None, b"bytes", 7, {"1"}):
+                with pytest.raises(UsageError, match="not str or a list of str"):
+                    await model(wrong)  # type: ignore[call-overload]
+            for top_k in (0, -1):
+                with pytest.raises(UsageError, match="top_k"):
+                    await model("1", top_k=top_k)
+            await asyncio.gather(*good)
+
+    awaited(work)
+    assert fake.ran == [[1]]
+
+
+def test_leaving_answers_what_was_accepted() -> None:
+    fake = Fake()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake) as model:
+            tasks = start(model, [1, 2, 3])
+            await fake.busy()
+            await all_waiting(model, 2)
+            asyncio.get_running_loop().call_soon(fake.gate.set)
+        assert all(task.done() for task in tasks)
+        assert [task.result().tolist() for task in tasks] == [[0, 1], [1, 2], [2, 3]]
+        with pytest.raises(UsageError, match="is closed"):
+            await model("1")
+        await model.close()
+
+    awaited(work)
+
+
+@pytest.mark.parametrize("how", ["close", "exception", "cancelled"])
+def test_leaving_in_a_hurry_refuses_what_has_not_begun(how: str) -> None:
+    fake = Fake()
+
+    async def leave(model: AsyncClassifier, tasks: list[asyncio.Task[Any]]) -> None:
+        async with model:
+            tasks += start(model, [1, 2, 3])
+            await fake.busy()
+            await all_waiting(model, 2)
+            asyncio.get_running_loop().call_later(0.01, fake.gate.set)
+            if how == "exception":
+                raise ZeroDivisionError
+            if how == "close":
+                await model.close(drain=False)
+                return
+            closing = asyncio.create_task(model.close())
+            await asyncio.sleep(0)
+            closing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+
+    async def work() -> None:
+        tasks: list[asyncio.Task[Any]] = []
+        try:
+            await leave(AsyncClassifier(fake), tasks)
+        except ZeroDivisionError:
+            assert how == "exception"
+        assert (await tasks[0]).tolist() == [0, 1]
+        for task in tasks[1:]:
+            with pytest.raises(UsageError, match="closed before"):
+                await task
+
+    awaited(work)
+    assert fake.ran == [[1]]
+
+
+def test_no_thread_is_left() -> None:
+    fake = Fake()
+    fake.gate.set()
+    before = {thread for thread in threading.enumerate() if thread.name.startswith("edgepipe")}
+
+    async def work() -> None:
+        async with AsyncClassifier(fake, workers=4) as model:
+            await asyncio.gather(*start(model, [1] * 20))
+
+    awaited(work)
+    for thread in threading.enumerate():
+        if thread.name.startswith("edgepipe") and thread not in before:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+
+def test_batches_are_told() -> None:
+    fake = Fake()
+    told: list[list[int]] = []
+
+    def tell(lengths: Sequence[int]) -> None:
+        told.append(list(lengths))
+
+    awaited(lambda: run_behind(fake, [5, 6, 5], exact=False, on_batch=tell))
+    assert told == [[1], [5, 5, 6]] == fake.ran
+
+
+def test_it_belongs_to_one_event_loop() -> None:
+    fake = Fake()
+    model = AsyncClassifier(fake)
+    with pytest.raises(UsageError, match="inside of 'async with'"):
+        awaited(lambda: model.logits("1"))
+
+    async def enter_twice() -> None:
+        async with model:
+            with pytest.raises(UsageError, match="once"):
+                await model.__aenter__()
+
+    awaited(enter_twice)
+    with pytest.raises(UsageError, match="in that event loop"):
+        awaited(lambda: model.logits("1"))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"workers": 0}, {"budget": 0}, {"queue": 0}, {"delay": -1}, {"delay": float("nan")}]
+)
+def test_a_setting_that_does_not_fit_is_named(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(wrong))} is "):
+        AsyncClassifier(Fake(), **wrong)
