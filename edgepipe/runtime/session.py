@@ -6,13 +6,15 @@ import contextlib
 import importlib
 import io
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from edgepipe.errors import BundleError, DeviceError, MissingDependencyError
+from edgepipe.errors import BundleError, DeviceError, EdgepipeError, MissingDependencyError
 from edgepipe.runtime.manifest import SessionSettings
 
 Device = Literal["cpu", "cuda"]
@@ -26,6 +28,22 @@ _LEVELS = {
 _FATAL = 4
 """onnxruntime's severity that silences its log; what it would say is in the exception as well."""
 _GPU_LINE = "pip uninstall -y onnxruntime && pip install 'edgepipe[gpu]'"
+_CUDA_OPTIONS = {
+    # The default doubles the arena each time, and ends in "out of memory" with half the GPU free
+    "arena_extend_strategy": "kSameAsRequested",
+    # The default multiplies float32 with 10 bits of mantissa; who wants that asks for fp16
+    "use_tf32": "0",
+}
+_CAPTURE = "enable_cuda_graph"
+_NO_CAPTURE = "cannot use the graph capture feature"
+"""What onnxruntime says when not every node that computes is on CUDA."""
+_RECORD = "session.record_ep_graph_assignment_info"
+_OUT_OF_MEMORY = re.compile(
+    r"Failed to allocate memory|out of memory|bad_alloc|ALLOC_FAILED"
+    r"|Available memory of \d+ is smaller",
+    re.IGNORECASE,
+)
+"""onnxruntime's arenas, cudaMalloc, the C++ library, cuBLAS and cuDNN, an arena with a limit."""
 
 
 @dataclass(frozen=True)
@@ -74,33 +92,105 @@ def has_cuda_build() -> bool:
 def open_session(plan: SessionPlan) -> Any:
     """An ``onnxruntime.InferenceSession`` that runs on ``plan.device`` and nowhere else by chance.
 
-    Raises DeviceError when the device cannot be used, and BundleError when the file is no model.
+    On CUDA it can replay CUDA graphs where onnxruntime allows that; ``captures`` tells. Raises
+    DeviceError when the device cannot be used, and BundleError when the file is no model.
     """
     if plan.device == "cpu":
-        return _create(plan)
-    said = _preload_cuda()
-    session = _create(plan)
+        return _create(plan, {})
+    _preload_cuda()
+    session = _create_for_cuda(plan)
     if PROVIDERS["cuda"] not in session.get_providers():
-        # Without its libraries onnxruntime answers with a session on the CPU and a line in its log
+        # Without a GPU onnxruntime answers with a session on the CPU and a line in its log
         raise DeviceError(
-            "device 'cuda': onnxruntime could not load CUDA and cuDNN, or found no GPU; needed are "
-            f"an NVIDIA driver and: pip install 'edgepipe[gpu]'. {said}".rstrip()
+            "device 'cuda': onnxruntime found no NVIDIA GPU that it can use; nvidia-smi tells "
+            "whether there is one and which CUDA its driver knows, and this onnxruntime wants "
+            f"CUDA {onnxruntime().cuda_version}"
         )
     return session
 
 
-def _preload_cuda() -> str:
-    """CUDA libraries of the nvidia wheels are loaded; what onnxruntime printed about it."""
+def captures(session: Any) -> bool:
+    """Whether ``session`` was opened with CUDA graphs."""
+    options = session.get_provider_options().get(PROVIDERS["cuda"], {})
+    return str(options.get(_CAPTURE, "0")) == "1"
+
+
+def placement(session: Any) -> dict[str, dict[str, int]]:
+    """Nodes left after onnxruntime's optimizers: counts by operator, by execution provider.
+
+    Empty for a plain session, which does not write it down.
+    """
+    try:
+        session.get_session_options().get_session_config_entry(_RECORD)
+    except RuntimeError:
+        return {}
+    found: dict[str, Counter[str]] = {}
+    for part in session.get_provider_graph_assignment_info():
+        found.setdefault(part.ep_name, Counter()).update(n.op_type for n in part.get_nodes())
+    return {provider: dict(sorted(counts.items())) for provider, counts in sorted(found.items())}
+
+
+@contextlib.contextmanager
+def translated_run(plan: SessionPlan) -> Iterator[None]:
+    """Whatever onnxruntime raises in a run becomes one error of ours; the session stays usable.
+
+    DeviceError when memory has run out, BundleError for anything else: then the model itself
+    cannot digest its input.
+    """
+    try:
+        yield
+    except EdgepipeError:
+        raise
+    except Exception as error:  # its classes share no base but Exception
+        reason = " ".join(str(error).split())
+        if out_of_memory(error):
+            raise DeviceError(
+                f"{plan.path.name} ran out of memory on {plan.device} ({reason[-200:]}): pass "
+                "fewer or shorter texts at once, take a smaller variant of the bundle, or stop "
+                "what else uses that memory"
+            ) from error
+        raise BundleError(f"{plan.path} failed on its input: {reason}; make it anew") from error
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether ``error`` says that memory has run out, of this machine or of its GPU."""
+    return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))
+
+
+def _preload_cuda() -> None:
+    """The libraries of the nvidia wheels are loaded; DeviceError that names those missing.
+
+    onnxruntime's library for CUDA is linked against each one that it calls failed here (its list
+    for 1.31: cublasLt, cublas, curand, cudart; cuDNN, cuFFT and NVRTC are optional), so that a
+    session could not come up on CUDA, and would say so in red on standard error.
+    """
     ort = onnxruntime()
     if not has_cuda_build():
         built = f"the onnxruntime {ort.__version__} installed is built for the CPU"
         raise DeviceError(f"device 'cuda': {built}: {_GPU_LINE}")
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         ort.preload_dlls()
-    return " ".join(printed.getvalue().split())
+    said = printed.getvalue()
+    if "Please follow" in said:  # its last line when a library could be found nowhere
+        missing = sorted({Path(name).name for name in re.findall(r"Failed to load (\S+):", said)})
+        raise DeviceError(
+            f"device 'cuda': libraries of CUDA {ort.cuda_version} are missing: "
+            f"{', '.join(missing)}: pip install 'edgepipe[gpu]'"
+        )
 
 
-def _create(plan: SessionPlan) -> Any:
+def _create_for_cuda(plan: SessionPlan) -> Any:
+    if plan.plain:
+        return _create(plan, {})
+    try:
+        return _create(plan, {**_CUDA_OPTIONS, _CAPTURE: "1"})
+    except BundleError as error:
+        if _NO_CAPTURE not in str(error):
+            raise
+    return _create(plan, _CUDA_OPTIONS)
+
+
+def _create(plan: SessionPlan, provider_options: dict[str, str]) -> Any:
     ort = onnxruntime()
     disabled = () if plan.plain else plan.settings.disabled_optimizers
     with _translated(plan.path):
@@ -108,7 +198,7 @@ def _create(plan: SessionPlan) -> Any:
         return ort.InferenceSession(
             str(plan.path),
             _options(ort, plan),
-            providers=[PROVIDERS[plan.device]],
+            providers=[(PROVIDERS[plan.device], provider_options)],
             disabled_optimizers=list(disabled),
             enable_fallback=0,
         )
@@ -123,7 +213,7 @@ def _options(ort: ModuleType, plan: SessionPlan) -> Any:
     level = _LEVELS[plan.settings.graph_optimization_level]
     options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
     options.inter_op_num_threads = 1
-    for key, value in _entries(plan.settings).items():
+    for key, value in {_RECORD: "1", **_entries(plan.settings)}.items():
         options.add_session_config_entry(key, value)
     return options
 
