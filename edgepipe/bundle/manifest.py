@@ -7,13 +7,14 @@ holds the two together.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edgepipe import disk
-from edgepipe.artifacts import FileRecord, GraphRecord, OnnxModel, Provenance
+from edgepipe.artifacts import RECORD, FileRecord, GraphRecord, OnnxModel, Provenance, Split
 from edgepipe.errors import BundleError, UsageError
 
 MANIFEST = "edgepipe.json"
@@ -28,13 +29,15 @@ Precision = Literal["fp32", "fp16", "int8", "q4"]
 
 
 class Accuracy(BaseModel):
-    """What the final validation measured for a variant, on the test split."""
+    """What the final validation measured for a variant."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     accuracy: float
     low: float
     high: float
+    """Wilson's interval at 95 %."""
+    split: Split = "test"
     examples: int
     agreement: float
     """Share of test texts on which the variant and the reference answer alike."""
@@ -135,14 +138,14 @@ def write(manifest: Manifest, folder: Path) -> None:
     disk.write_json(folder / MANIFEST, manifest.model_dump(mode="json", by_alias=True))
 
 
-def file_records(folder: Path) -> dict[str, FileRecord]:
-    """Size and SHA-256 of every file below ``folder`` that a manifest has to name."""
+def file_records(folder: Path, names: Iterable[str] | None = None) -> dict[str, FileRecord]:
+    """Size and SHA-256 of ``names``, by default of every file that a manifest has to list."""
+    if names is None:
+        found = (file.as_posix() for file in disk.files_under(folder))
+        names = (name for name in found if name not in (MANIFEST, RECORD))
     return {
-        name.as_posix(): FileRecord(
-            bytes=(folder / name).stat().st_size, sha256=disk.sha256(folder / name)
-        )
-        for name in disk.files_under(folder)
-        if name.as_posix() not in (MANIFEST, "artifact.json")
+        name: FileRecord(bytes=(folder / name).stat().st_size, sha256=disk.sha256(folder / name))
+        for name in names
     }
 
 
