@@ -33,17 +33,20 @@ def pack(folder: Path, target: Path, *, force: bool = False) -> None:
     what was at ``target`` before. Raises BundleError when the bundle is refused, and UsageError
     when ``target`` lies inside it, or exists with other content and not ``force``.
     """
-    manifest = verify(folder)
-    if target.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"{target} is inside the bundle; pack to a place beside it")
-    if target.is_dir():
-        raise UsageError(f"{target} is a folder; name the file to write")
-    signed = {SIGNATURE} if (folder / SIGNATURE).exists() else set()
-    names = {*manifest.files, MANIFEST, *signed}
-    if target.exists() and not force:
-        _check_same(zip_writer.stream(folder, names), target)
-        return
-    disk.write_bytes(target, zip_writer.stream(folder, names))
+    names = {*verify(folder).files, MANIFEST}
+    if (folder / SIGNATURE).exists():
+        names.add(SIGNATURE)
+    with disk.translated("write", target):
+        for wrong, what in (
+            (target.resolve().is_relative_to(folder.resolve()), "is inside the bundle"),
+            (target.is_dir(), "is a folder; name the file to write"),
+        ):
+            if wrong:
+                raise UsageError(f"{target} {what}")
+        if target.exists() and not force:
+            _check_same(zip_writer.stream(folder, names), target)
+        else:
+            disk.write_bytes(target, zip_writer.stream(folder, names))
 
 
 def unpack(archive: Path, into: Path, *, force: bool = False, limits: Limits = _LIMITS) -> None:
@@ -54,16 +57,17 @@ def unpack(archive: Path, into: Path, *, force: bool = False, limits: Limits = _
     not name or that differ from it. UsageError when there is no such file, or when ``into`` exists;
     with ``force`` a bundle that is there is replaced as a whole.
     """
-    if not archive.is_file():
-        raise UsageError(f"there is no file {archive}")
-    _check_place(archive, into, force=force)
-    with disk.translated("read", archive), archive.open("rb") as file, _reading(archive):
-        members = zip_reader.members(file, limits)
-        _check_names(members)
-        with disk.scratch(_standing(into), ".unpack-") as scratch:
-            with _named(scratch, archive):
-                _extract(file, {m.name: m for m in members if not m.is_folder}, scratch)
-            _publish(scratch, into, force=force)
+    with disk.translated("read", archive):
+        if not archive.is_file():
+            raise UsageError(f"there is no file {archive}")
+        _check_place(archive, into, force=force)
+        with archive.open("rb") as file, _reading(archive):
+            members = zip_reader.members(file, limits)
+            _check_names(members)
+            with disk.scratch(_standing(into), ".unpack-") as scratch:
+                with _named(scratch, archive):
+                    _extract(file, {m.name: m for m in members if not m.is_folder}, scratch)
+                _publish(scratch, into, force=force)
 
 
 def _check_same(chunks: Iterator[bytes], target: Path) -> None:
@@ -93,14 +97,15 @@ def _named(scratch: Path, archive: Path) -> Iterator[None]:
 
 
 def _check_place(archive: Path, into: Path, *, force: bool) -> None:
-    for wrong, what in (
-        (into.is_symlink(), "is a link; name the folder itself"),
-        (into.exists() and not force, "exists; remove it, or force its replacement"),
-        (into.exists() and not (into / MANIFEST).is_file(), "is no bundle; remove it yourself"),
-        (archive.resolve().is_relative_to(into.resolve()), "holds the archive; name another"),
-    ):
-        if wrong:
-            raise UsageError(f"{into} {what}")
+    with disk.translated("write", into):
+        for wrong, what in (
+            (into.is_symlink(), "is a link; name the folder itself"),
+            (into.exists() and not force, "exists; remove it, or force its replacement"),
+            (into.exists() and not (into / MANIFEST).is_file(), "is no bundle; remove it yourself"),
+            (archive.resolve().is_relative_to(into.resolve()), "holds the archive"),
+        ):
+            if wrong:
+                raise UsageError(f"{into} {what}")
 
 
 def _standing(into: Path) -> Path:

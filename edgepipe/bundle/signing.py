@@ -101,8 +101,9 @@ def _library() -> ModuleType:
 
 
 def _check_key(path: Path) -> None:
-    if not path.is_file():
-        raise UsageError(f"there is no key file {path}")
+    with disk.translated("read", path):
+        if not path.is_file():
+            raise UsageError(f"there is no key file {path}")
 
 
 @contextlib.contextmanager

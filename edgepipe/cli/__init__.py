@@ -19,6 +19,9 @@ COMMANDS = {
     "predict": "Classify texts with a bundle.",
     "benchmark": "Show every variant of a bundle: accuracy, size and speed side by side.",
     "gate": "Judge a report again, without running anything.",
+    "pack": "Verify a bundle and write it as one zip of reproducible bytes.",
+    "unpack": "Verify a zip that nobody has to trust, and make its bundle a folder.",
+    "sign": "Verify a bundle and sign all its files with a key of your own.",
     "schema": "Print the JSON Schema of pipeline files.",
     "doctor": "Check Python, packages, CPU, CUDA and disk, with a remedy for each finding.",
 }
