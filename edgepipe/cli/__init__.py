@@ -17,6 +17,7 @@ COMMANDS = {
     "plan": "Say what a run would reuse and run, and why.",
     "run": "Run a pipeline file, reusing what is already made, and judge the result.",
     "predict": "Classify texts with a bundle.",
+    "serve": "Answer HTTP requests with a bundle.",
     "benchmark": "Show every variant of a bundle: accuracy, size and speed side by side.",
     "gate": "Judge a report again, without running anything.",
     "pack": "Verify a bundle and write it as one zip of reproducible bytes.",
