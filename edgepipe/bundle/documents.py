@@ -1,0 +1,152 @@
+"""The files of a bundle that are no graphs: each has a place there, and is plain text or JSON."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from edgepipe.bundle.manifest import MANIFEST, Manifest
+from edgepipe.errors import BundleError
+from edgepipe.runtime.tokenize import TextTokenizer
+
+MAX_BYTES = 64 << 20
+"""Of a document: twice the largest tokenizer.json of the known models."""
+MAX_DEPTH = 64
+"""Of JSON."""
+DOCUMENTS = frozenset({".json", ".jsonl", ".md", ".txt", ".pbtxt"})
+PLAIN_NAMES = frozenset({"LICENSE", "LICENCE", "NOTICE", ".gitattributes"})
+NO_DATA = frozenset(
+    f".{suffix}"
+    for kinds in (
+        "bin pt pth pkl pickle ckpt joblib dill npy npz h5 keras safetensors gguf ort engine onnx",
+        "so dll dylib pyd o a exe py pyc pyo pyw js mjs sh bat cmd ps1 jar whl class",
+        "zip tar gz bz2 xz zst 7z sig",
+    )
+    for suffix in kinds.split()
+)
+"""What no file of weights may be called: other models, programs and archives, which something
+else would open as what the name says."""
+SETTINGS = frozenset(
+    {
+        "session.intra_op.allow_spinning",
+        "session.inter_op.allow_spinning",
+        "session.force_spinning_stop",
+        "session.dynamic_block_base",
+        "session.set_denormal_as_zero",
+        "session.disable_prepacking",
+        "session.qdqisint8allowed",
+        "session.disable_quant_qdq",
+        "session.enable_quant_qdq_cleanup",
+        "session.disable_double_qdq_remover",
+        "session.x64quantprecision",
+        "session.qdq_matmulnbits_accuracy_level",
+        "optimization.enable_gelu_approximation",
+        "optimization.enable_cast_chain_elimination",
+        "optimization.disable_specified_optimizers",
+        "mlas.enable_gemm_fastmath_arm64_bfloat16",
+    }
+)
+"""Session settings that tune. Others of onnxruntime name files, folders and libraries to open."""
+_CODE = ("auto_map", "custom_pipelines", "trust_remote_code")
+_GRAPH = ".onnx"
+
+
+def graph_files(made: Manifest) -> list[str]:
+    """Every ONNX file that the manifest lists or gives to a variant."""
+    used = (graph.file for variant in made.variants for graph in variant.graphs.values())
+    return sorted({*used, *(name for name in made.files if _suffix(name) == _GRAPH)})
+
+
+def data_beside(graph: str, made: Manifest) -> dict[str, int]:
+    """Files of the manifest that may hold weights of ``graph``, without its folder, and bytes."""
+    folder = PurePosixPath(graph).parent
+    paths = ((PurePosixPath(name), record.bytes) for name, record in made.files.items())
+    beside = ((path.name, size) for path, size in paths if path.parent == folder)
+    return {name: size for name, size in beside if _may_be_data(name)}
+
+
+def file_problems(folder: Path, name: str, data: Collection[str]) -> Iterator[str]:
+    """What is wrong with one file that is no graph; ``data`` are those that graphs refer to."""
+    if name in data:
+        return
+    if _suffix(name) not in DOCUMENTS and PurePosixPath(name).name not in PLAIN_NAMES:
+        yield "is neither a document nor a file that a graph refers to: it does not belong here"
+        return
+    size = (folder / name).stat().st_size
+    if size > MAX_BYTES:
+        yield f"has {size} bytes; a document has {MAX_BYTES} at most"
+    elif _suffix(name) == ".json":
+        yield from _json_problems(folder / name)
+
+
+def setting_problems(made: Manifest) -> Iterator[str]:
+    """What is wrong with the variants' own words on how they are to be run."""
+    for variant in made.variants:
+        for graph in variant.graphs.values():
+            if _suffix(graph.file) != _GRAPH:
+                yield f"variant {variant.name!r:.120}: {graph.file!r:.120} is not called *.onnx"
+            for key in sorted(graph.session.config_entries.keys() - SETTINGS):
+                yield f"variant {variant.name!r:.120}: the setting {key!r:.120} is not known"
+
+
+def tokenizer_problems(folder: Path, made: Manifest) -> Iterator[str]:
+    """What the tokenizers library has to say; call it when the file is known to be plain JSON."""
+    try:
+        TextTokenizer(folder / made.tokenizer, made.max_length)
+    except BundleError as error:
+        yield str(error)
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _may_be_data(name: str) -> bool:
+    """``model.onnx_data`` and whatever else is not plainly something different."""
+    return name not in PLAIN_NAMES and _suffix(name) not in DOCUMENTS | NO_DATA
+
+
+def _json_problems(path: Path) -> Iterator[str]:
+    try:
+        content = json.loads(
+            path.read_text(encoding="utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_refused_constant,
+        )
+        deep = _depth(content) > MAX_DEPTH
+    except RecursionError:
+        deep, content = True, None
+    except ValueError as error:  # JSON, UTF-8, or one of the two hooks
+        yield f"is not plain JSON: {str(error)!s:.300}"
+        return
+    if deep:
+        yield f"is nested more than {MAX_DEPTH} deep"
+    elif isinstance(content, dict) and path.name != MANIFEST:
+        yield from (f"names code to load: {key!r}" for key in _CODE if key in content)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = sorted(key for key, _ in pairs)
+        twice = next(a for a, b in itertools.pairwise(keys) if a == b)
+        raise ValueError(f"the key {twice!r:.80} stands twice in one object")
+    return found
+
+
+def _refused_constant(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _depth(content: object) -> int:
+    inner: Iterable[object] = ()
+    if isinstance(content, dict):
+        inner = content.values()
+    elif isinstance(content, list):
+        inner = content
+    else:
+        return 0
+    return 1 + max(map(_depth, inner), default=0)

@@ -1,0 +1,283 @@
+"""A foreign bundle opened in a child process that may die, hang or swell without harm.
+
+The child (``edgepipe.bundle.child``) has limits of address space, CPU time and open files, can
+write no file, gets a bare environment (no secrets of the parent's), and is killed with its
+descendants when its time is over. Whatever becomes of it is a BundleError here.
+
+This contains models that crash, spin or hoard, by mistake or on purpose. It is no jail for code: a
+program that took over the child would still read what its user may read, and has the network. The
+limit of memory holds on Linux; ``WARNING`` says so elsewhere, and on Windows only time is limited.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgepipe.bundle.examine import Examined
+from edgepipe.errors import BundleError, ExitCode, StageError, UsageError
+
+MIB = 1 << 20
+BASE_MIB = 1024
+"""Measured: onnxruntime takes 180 MiB of address space to start with, onnx and pydantic 250."""
+MIB_PER_MIB = 5
+"""Of the largest file. Measured on a float32 graph of 70 MB: 2.7 to run it, 1.9 to parse it."""
+SECONDS = 120
+ANSWER_BYTES = 8 * MIB
+NOISE_BYTES = MIB
+CHILD = (sys.executable, "-I", "-B", "-X", "utf8", "-m", "edgepipe.bundle.child")
+WARNING = "" if sys.platform == "linux" else "this system may not limit memory: only time is sure"
+_KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
+_ENVIRONMENT = {
+    "LC_ALL": "C.UTF-8",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    # Every further thread would reserve address space for its stack and its heap
+    "MALLOC_ARENA_MAX": "2",
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+}
+_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "memory allocation of", "Cannot allocate memory")
+"""Last words of Python, C++, Rust and the C library."""
+_GRACE_S = 10.0
+_TAIL = 300
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one child may take."""
+
+    memory: int | None = None
+    """MiB of address space; None: 1024 and five times the largest file of the bundle."""
+    seconds: int = SECONDS
+    """By the clock, and of CPU time."""
+
+    def memory_for(self, folder: Path) -> int:
+        """MiB for a child that opens the bundle at ``folder``."""
+        if self.memory is not None:
+            return self.memory
+        largest = max((path.lstat().st_size for path in folder.rglob("*")), default=0)
+        return BASE_MIB + MIB_PER_MIB * (largest // MIB + 1)
+
+
+class Replayed(BaseModel):
+    """How far a variant lies from the golden answers, or why it cannot run here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    difference: float = 0.0
+    skipped: str = ""
+
+
+class _Answer(BaseModel):
+    """What the child wrote: one of result, error and out_of_memory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    result: dict[str, Any] | None = None
+    error: str = ""
+    exit_code: int = ExitCode.STAGE
+    out_of_memory: bool = False
+
+
+def compare(folder: Path, limits: Limits) -> int:
+    """Every file of the bundle is as its manifest says, and there is no other; how many."""
+    return _typed(folder, _Compared, ask("compare", folder, limits)).files
+
+
+def examine(folder: Path, limits: Limits) -> Examined:
+    """What ``edgepipe.bundle.examine`` finds."""
+    return _typed(folder, Examined, ask("examine", folder, limits))
+
+
+def replay(folder: Path, variant: str, limits: Limits) -> Replayed:
+    """The variant gives its golden answers on this CPU, within its tolerance."""
+    return _typed(folder, Replayed, ask("replay", folder, limits, {"variant": variant}))
+
+
+class _Compared(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    files: int
+
+
+def ask(
+    job: str,
+    folder: Path,
+    limits: Limits,
+    arguments: Mapping[str, str] | None = None,
+    *,
+    command: Sequence[str] = CHILD,
+) -> dict[str, Any]:
+    """The result of one of the child's jobs, done on the bundle at ``folder``.
+
+    Raises BundleError when the child refuses it, dies, takes too much or answers nonsense, and what
+    the child raises when the call was wrong or something is not installed.
+    """
+    memory = limits.memory_for(folder)
+    request = {
+        "job": job,
+        "arguments": {"folder": str(folder.resolve()), **(arguments or {})},
+        "memory": memory * MIB,
+        "seconds": limits.seconds,
+    }
+    ended = _run((*command, json.dumps(request)), limits.seconds)
+    refusal = ended.refusal(limits.seconds, memory)
+    if refusal:
+        raise BundleError(f"{folder}: refused: {refusal}")
+    answer = _answer(folder, ended.answer)
+    if answer.out_of_memory:
+        raise BundleError(f"{folder}: refused: {_too_large(memory)}")
+    if answer.result is None:
+        raise _raised(answer)
+    return answer.result
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How a child came to its end."""
+
+    code: int
+    late: bool
+    answer: bytes | None
+    """None: it never stopped writing."""
+    noise: bytes | None
+    """Of standard error."""
+
+    def refusal(self, seconds: int, memory: int) -> str:
+        """Why nothing it said counts; empty when it ended well."""
+        if self.answer is None or self.noise is None:
+            return "it made the process that opened it write without end"
+        words = self.noise.decode(errors="replace").strip()
+        if self.late or self.code == -getattr(signal, "SIGXCPU", 0):
+            return f"took more than {seconds} s; give it more with --timeout if you trust it"
+        if self.code and any(word in words[-_TAIL:] for word in _OUT_OF_MEMORY):
+            return _too_large(memory)
+        if self.code < 0:
+            return f"the runtime died ({_signal_name(-self.code)})"
+        failed = f"the process that opened it failed: {printable(words[-_TAIL:])}"
+        return failed if self.code else ""
+
+
+def _too_large(memory: int) -> str:
+    return f"needs more than {memory} MiB; give it more with --memory if you trust it"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _run(command: Sequence[str], seconds: int) -> _Ended:
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=os.sep,
+            env={**kept, **_ENVIRONMENT},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise StageError(f"{command[0]} could not be started: {error}") from error
+    return _watched(process, seconds)
+
+
+def _watched(process: subprocess.Popen[bytes], seconds: int) -> _Ended:
+    answer, noise = (
+        _Reader(pipe, most, lambda: _kill(process))
+        for pipe, most in ((process.stdout, ANSWER_BYTES), (process.stderr, NOISE_BYTES))
+    )
+    late = False
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        late = True
+    finally:
+        _kill(process)
+        process.wait()
+    return _Ended(process.returncode, late, answer.found(), noise.found())
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """The child is gone, and on POSIX what it started as well."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+class _Reader:
+    """A thread that reads a pipe to its end, and calls ``stop`` when that is too far away."""
+
+    def __init__(self, pipe: IO[bytes] | None, most: int, stop: Callable[[], None]) -> None:
+        self._pipe, self._most, self._stop = pipe, most, stop
+        self._content: bytes | None = None
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        if self._pipe is None:
+            return
+        with self._pipe as pipe:
+            content = pipe.read(self._most + 1)
+            if len(content) <= self._most:
+                self._content = content
+            else:
+                self._stop()
+
+    def found(self) -> bytes | None:
+        """All of it; None when it was too much, or something still holds the pipe open."""
+        self._thread.join(_GRACE_S)
+        return self._content
+
+
+def _answer(folder: Path, said: bytes | None) -> _Answer:
+    try:
+        return _Answer.model_validate_json(said or b"")
+    except ValidationError as error:
+        raise _nonsense(folder) from error
+
+
+def _typed(folder: Path, kind: type[M], result: dict[str, Any]) -> M:
+    try:
+        return kind.model_validate_json(json.dumps(result))
+    except ValueError as error:  # ValidationError is one
+        raise _nonsense(folder) from error
+
+
+def _nonsense(folder: Path) -> BundleError:
+    return BundleError(f"{folder}: refused: the process that opened it gave an answer of no sense")
+
+
+def _raised(answer: _Answer) -> StageError | UsageError:
+    """What the child raised on purpose. Its words may come from the bundle."""
+    message = "\n".join(printable(line) for line in answer.error.split("\n"))
+    return UsageError(message) if answer.exit_code == ExitCode.USAGE else BundleError(message)
+
+
+def printable(text: str) -> str:
+    """``text`` with every character escaped that a terminal might act on instead of showing it.
+
+    Control characters, escape sequences, direction overrides, line separators, lone surrogates.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
