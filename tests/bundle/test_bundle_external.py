@@ -98,6 +98,16 @@ def test_weights_under_a_name_that_nobody_expects_are_refused(tmp_path: Path) ->
         save_as(source, tmp_path / "b" / "model.onnx")
 
 
+def test_external_weights_are_never_read(tmp_path: Path) -> None:
+    """They may be larger than memory: here they are cut short, and nobody notices."""
+    source = graph(tmp_path / "a" / "model.onnx", external="model.onnx_data")
+    (tmp_path / "a" / "model.onnx_data").write_bytes(b"x")
+    save_as(source, tmp_path / "b" / "model.onnx", {"edgepipe.task": "x"})
+    made = onnx.load(tmp_path / "b" / "model.onnx", load_external_data=False)
+    assert [(e.key, e.value) for e in made.metadata_props] == [("edgepipe.task", "x")]
+    assert (tmp_path / "b" / "model.onnx_data").read_bytes() == b"x"
+
+
 def test_a_damaged_graph_is_refused(tmp_path: Path) -> None:
     source = graph(tmp_path / "model.onnx", external="model.onnx_data")
     source.write_bytes(source.read_bytes()[:-20])

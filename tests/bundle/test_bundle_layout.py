@@ -2,25 +2,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from edgepipe import disk
 from edgepipe.artifacts import Bundle, GraphRecord, OnnxModel, Provenance, SessionSettings
 from edgepipe.bundle import layout, manifest
 from edgepipe.bundle.manifest import Accuracy
 from edgepipe.errors import StageError
+from edgepipe.runtime import manifest as light
+from edgepipe.runtime.choose import choose
 from tests.bundle.variants import variant
 
+DOCUMENTS = ("README.md", "bom.cdx.json", "provenance.json")
 MEASURED = Accuracy(accuracy=0.9, low=0.85, high=0.94, examples=200, agreement=0.98)
 
 
 def assembled(into: Path, *models: OnnxModel, **accuracy: Accuracy) -> Bundle:
     by_name = {f"step{n}": model for n, model in enumerate(models)}
     return layout.assemble(by_name, accuracy, into, name="reviews", data="d" * 64, tools={"a": "1"})
+
+
+def sha256s(bundle: Path) -> dict[str, str]:
+    """Of every file that a manifest has to list."""
+    files = [file.as_posix() for file in disk.files_under(bundle) if file.name != "edgepipe.json"]
+    return {file: hashlib.sha256((bundle / file).read_bytes()).hexdigest() for file in files}
 
 
 def test_files_have_the_names_that_hugging_face_tools_look_for(tmp_path: Path) -> None:
@@ -33,6 +40,7 @@ def test_files_have_the_names_that_hugging_face_tools_look_for(tmp_path: Path) -
     )
     assert [f.as_posix() for f in disk.files_under(made.path)] == [
         "README.md",
+        "bom.cdx.json",
         "config.json",
         "edgepipe.json",
         "golden.jsonl",
@@ -42,10 +50,33 @@ def test_files_have_the_names_that_hugging_face_tools_look_for(tmp_path: Path) -
         "onnx/model_q4.onnx",
         "onnx/model_q4.onnx_data",
         "onnx/model_quantized.onnx",
+        "provenance.json",
         "tokenizer.json",
         "tokenizer_config.json",
     ]
-    assert (made.name, made.variants) == ("reviews", ("int8", "fp32", "fp16", "q4"))
+    assert (made.name, made.variants) == ("reviews", ("int8", "fp16", "fp32", "q4"))
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("int8 fp32 fp16", "int8 fp16 fp32"),
+        ("fp32 int8 fp16", "fp16 fp32 int8"),
+        ("fp16 fp32", "fp16 fp32"),
+        ("q4 fp16 fp32", "q4 fp16 fp32"),
+        ("int8 fp16", "int8 fp16"),
+        ("fp32 int8", "fp32 int8"),
+    ],
+)
+def test_fp16_is_for_cuda_and_stands_before_fp32(tmp_path: Path, given: str, kept: str) -> None:
+    models = [variant(tmp_path / precision, precision) for precision in given.split()]
+    made = assembled(tmp_path / "into", *models)
+    found = light.read(made.path)
+    assert [v.name for v in found.variants] == kept.split()
+    if "fp16" in given and "q4" not in given:
+        assert choose(found, "auto", "cuda", set()).name == "fp16"
+    if "fp32" in given or "int8" in given:
+        assert choose(found, "auto", "cpu", set()).name != "fp16"
 
 
 def test_other_graphs_carry_their_name(tmp_path: Path) -> None:
@@ -67,12 +98,8 @@ def test_the_manifest_names_every_file_and_what_each_variant_is_for(tmp_path: Pa
     )
     found = json.loads((made.path / "edgepipe.json").read_text())
     assert found["files"] == {
-        name.as_posix(): {
-            "bytes": (made.path / name).stat().st_size,
-            "sha256": hashlib.sha256((made.path / name).read_bytes()).hexdigest(),
-        }
-        for name in disk.files_under(made.path)
-        if name.name != "edgepipe.json"
+        name: {"bytes": (made.path / name).stat().st_size, "sha256": digest}
+        for name, digest in sha256s(made.path).items()
     }
     assert (found["schema"], found["name"], found["data"]) == (1, "reviews", "d" * 64)
     assert (found["labels"], found["max_length"], found["tools"]) == (["no", "yes"], 16, {"a": "1"})
@@ -87,8 +114,27 @@ def test_the_manifest_names_every_file_and_what_each_variant_is_for(tmp_path: Pa
     assert fp32["accuracy"] is fp32["tolerance"] is None
 
 
+@pytest.mark.parametrize(
+    ("config", "problem_type"),
+    [
+        ({}, "single_label_classification"),
+        ({"problem_type": None}, "single_label_classification"),
+        ({"problem_type": "multi_label_classification"}, "multi_label_classification"),
+        ({"problem_type": "regression"}, "regression"),
+    ],
+)
+def test_the_problem_type_is_that_of_the_configuration(
+    tmp_path: Path, config: dict[str, object], problem_type: str
+) -> None:
+    model = variant(tmp_path / "a")
+    (model.path / "config.json").write_text(json.dumps(config))
+    assert light.read(assembled(tmp_path / "into", model).path).problem_type == problem_type
+
+
 def test_no_path_of_the_machine_is_in_a_bundle(tmp_path: Path) -> None:
-    made = assembled(tmp_path / "into", variant(tmp_path / "a"))
+    here = Provenance(source=f"{tmp_path}/checkpoints/mine/")
+    made = assembled(tmp_path / "into", variant(tmp_path / "a", provenance=here))
+    assert manifest.read(made.path).provenance.source == "mine"
     for name in disk.files_under(made.path):
         assert str(tmp_path).encode() not in (made.path / name).read_bytes()
 
@@ -110,8 +156,11 @@ def test_tolerances_are_written_beside_everything_else(tmp_path: Path) -> None:
     layout.with_tolerances(made.path, made, [0.25, 0.001])
     after = manifest.read(made.path)
     assert [v.tolerance for v in after.variants] == [0.25, 0.001]
-    assert after.files == before.files
+    assert after.files.keys() == before.files.keys()
+    for name in after.files.keys() - DOCUMENTS:
+        assert after.files[name] == before.files[name]
     assert after.tools == before.tools
+    assert sha256s(made.path) == {name: file.sha256 for name, file in after.files.items()}
     with pytest.raises(ValueError, match=r"shorter|longer"):
         layout.with_tolerances(made.path, made, [0.25])
 
@@ -145,42 +194,13 @@ def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
         layout.check(models)
 
 
+def test_another_problem_type_is_refused(tmp_path: Path) -> None:
+    models = {"one": variant(tmp_path / "one", "int8"), "other": variant(tmp_path / "other")}
+    (models["other"].path / "config.json").write_text('{"problem_type": "regression"}')
+    with pytest.raises(StageError, match="one and other have different problem types"):
+        layout.check(models)
+
+
 def test_no_variant_is_no_bundle() -> None:
     with pytest.raises(StageError, match="a bundle needs one variant or more"):
         layout.check({})
-
-
-# ---- the model card -----------------------------------------------------------------------------
-
-
-def card(made: Bundle) -> tuple[dict[str, object], str]:
-    """Front matter, read as YAML, and the text below."""
-    text = (made.path / "README.md").read_text()
-    match = re.fullmatch(r"---\n(.*?)\n---\n(.*)", text, re.DOTALL)
-    assert match
-    return yaml.safe_load(match[1]), match[2]
-
-
-def test_the_card_is_what_the_hub_reads(tmp_path: Path) -> None:
-    made = assembled(tmp_path / "into", variant(tmp_path / "a"), step0=MEASURED)
-    front, text = card(made)
-    assert front == {
-        "library_name": "onnx",
-        "pipeline_tag": "text-classification",
-        "base_model": "org/name",
-        "license": "apache-2.0",
-    }
-    assert "| fp32 | `onnx/model.onnx` | 90.0% (85.0% to 94.0%) | 200 | 98.0% |" in text
-    assert "2 labels (no, yes)" in text
-
-
-@pytest.mark.parametrize("source", ["pkg://a/b", "../models/x", 'C:\\odd "name"'])
-@pytest.mark.parametrize("licence", ["", "other: see #file", "- x", 'MIT "as is"'])
-def test_the_front_matter_is_yaml_whatever_the_names(
-    tmp_path: Path, source: str, licence: str
-) -> None:
-    origin = Provenance(source=source, licence=licence)
-    front, text = card(assembled(tmp_path / "into", variant(tmp_path / "a", provenance=origin)))
-    assert front.get("license", "") == licence
-    assert "base_model" not in front
-    assert "not measured" in text

@@ -37,9 +37,20 @@ def test_the_runtime_reads_what_is_written_here(described: Path) -> None:
     ours, theirs = manifest.read(described), light.read(described)
     assert theirs.labels == ours.labels
     assert (theirs.max_length, theirs.tokenizer) == (ours.max_length, ours.tokenizer)
+    assert theirs.problem_type == ours.problem_type == "single_label_classification"
     (variant_,) = theirs.variants
     assert variant_.devices == ("cpu",)
     assert variant_.graphs["model"].file == "model.onnx"
+
+
+@pytest.mark.parametrize(
+    "config", ['{"problem_type": "ranking"}', "[]", "{", '{"problem_type": 1}']
+)
+def test_an_unknown_problem_type_is_refused(tmp_path: Path, config: str) -> None:
+    model = variant(tmp_path / "model")
+    (model.path / "config.json").write_text(config)
+    with pytest.raises(BundleError, match=r"config\.json: no readable problem_type"):
+        manifest.describe(model)
 
 
 def changed(**changes: Any) -> Callable[[Path], None]:
@@ -59,6 +70,7 @@ def changed(**changes: Any) -> Callable[[Path], None]:
         (changed(schema=2), "edgepipe.json: schema: Input should be 1"),
         (changed(labels="no"), "edgepipe.json: labels: Input should be a valid array"),
         (changed(variants=[{}]), "edgepipe.json: variants.0.name: Field required"),
+        (changed(problem_type="ranking"), "edgepipe.json: problem_type: Input should be"),
         (changed(more=1), "edgepipe.json: more: Extra inputs are not permitted"),
     ],
 )
