@@ -24,7 +24,7 @@ def save_as(source: Path, target: Path, properties: Mapping[str, str] | None = N
     elif properties is None:
         disk.copy_file(source, target)
         return
-    model = _read(source)
+    model = read_graph(source)
     if data.exists():
         _rename(model, source, data.name, renamed.name)
     if properties is not None:
@@ -32,7 +32,8 @@ def save_as(source: Path, target: Path, properties: Mapping[str, str] | None = N
     disk.write_bytes(target, _bytes(model, source))
 
 
-def _read(source: Path) -> Any:
+def read_graph(source: Path) -> Any:
+    """The ModelProto at ``source``, external weights left where they are; else a BundleError."""
     import onnx
 
     try:
