@@ -1,7 +1,7 @@
 """The child side of ``edgepipe.bundle.sandbox``: limit itself, do one job, answer in JSON.
 
 ``python -I -m edgepipe.bundle.child '{"job": …, "arguments": {…}, "memory": bytes, "seconds": n}'``
-writes one object to standard output: ``{"result": …}``, ``{"error": message, "exit_code": n}`` or
+writes one object to standard output: ``{"result": …}``, ``{"error": message, "kind": class}`` or
 ``{"out_of_memory": true}``.
 """
 
@@ -29,11 +29,19 @@ def examine(folder: str) -> dict[str, Any]:
     return examined(Path(folder)).model_dump(mode="json")
 
 
-def compare(folder: str) -> dict[str, int]:
-    """How many files the bundle has, all of them as its manifest says."""
+def compare(folder: str) -> dict[str, Any]:
+    """See ``edgepipe.runtime.verify``; how many files there are."""
     from edgepipe.runtime.verify import verify
 
     return {"files": len(verify(Path(folder)).files)}
+
+
+def authenticate(folder: str, public_key: str) -> dict[str, Any]:
+    """See ``edgepipe.bundle.signing.check_signature``."""
+    from edgepipe.bundle.signing import check_signature
+
+    check_signature(Path(folder), Path(public_key))
+    return {}
 
 
 def replay(folder: str, variant: str) -> dict[str, Any]:
@@ -49,7 +57,12 @@ def replay(folder: str, variant: str) -> dict[str, Any]:
         return {"difference": golden.replay(classifier, Path(folder))}
 
 
-JOBS: Mapping[str, Job] = {"examine": examine, "compare": compare, "replay": replay}
+JOBS: Mapping[str, Job] = {
+    "authenticate": authenticate,
+    "compare": compare,
+    "examine": examine,
+    "replay": replay,
+}
 
 
 def main(jobs: Mapping[str, Job] = JOBS) -> ExitCode:
@@ -75,7 +88,7 @@ def _answer(job: Job, arguments: dict[str, Any]) -> dict[str, object]:
     except EdgepipeError as error:
         if _is_memory(error):
             return {"out_of_memory": True}
-        return {"error": str(error), "exit_code": int(error.exit_code)}
+        return {"error": str(error), "kind": type(error).__name__}
 
 
 def _is_memory(error: BaseException | None) -> bool:

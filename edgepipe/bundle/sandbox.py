@@ -11,22 +11,21 @@ limit of memory holds on Linux; ``WARNING`` says so elsewhere, and on Windows on
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
-import subprocess
 import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from edgepipe.bundle import contained
+from edgepipe.bundle.contained import Ended
 from edgepipe.bundle.examine import Examined
-from edgepipe.errors import BundleError, ExitCode, StageError, UsageError
+from edgepipe.bundle.printable import printable
+from edgepipe.errors import BundleError, EdgepipeError, StageError, UsageError
 
 MIB = 1 << 20
 BASE_MIB = 1024
@@ -34,8 +33,6 @@ BASE_MIB = 1024
 MIB_PER_MIB = 5
 """Of the largest file. Measured on a float32 graph of 70 MB: 2.7 to run it, 1.9 to parse it."""
 SECONDS = 120
-ANSWER_BYTES = 8 * MIB
-NOISE_BYTES = MIB
 CHILD = (sys.executable, "-I", "-B", "-X", "utf8", "-m", "edgepipe.bundle.child")
 WARNING = "" if sys.platform == "linux" else "this system may not limit memory: only time is sure"
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
@@ -50,7 +47,7 @@ _ENVIRONMENT = {
 }
 _OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "memory allocation of", "Cannot allocate memory")
 """Last words of Python, C++, Rust and the C library."""
-_GRACE_S = 10.0
+_ERRORS: dict[str, type[EdgepipeError]] = {"BundleError": BundleError, "UsageError": UsageError}
 _TAIL = 300
 M = TypeVar("M", bound=BaseModel)
 
@@ -88,7 +85,8 @@ class _Answer(BaseModel):
 
     result: dict[str, Any] | None = None
     error: str = ""
-    exit_code: int = ExitCode.STAGE
+    kind: str = ""
+    """Of the error: the name of its class."""
     out_of_memory: bool = False
 
 
@@ -100,6 +98,11 @@ def compare(folder: Path, limits: Limits) -> int:
 def examine(folder: Path, limits: Limits) -> Examined:
     """What ``edgepipe.bundle.examine`` finds."""
     return _typed(folder, Examined, ask("examine", folder, limits))
+
+
+def authenticate(folder: Path, public_key: Path, limits: Limits) -> None:
+    """``model.sig`` was made with that key's other half over every file of the bundle."""
+    ask("authenticate", folder, limits, {"public_key": str(public_key.resolve())})
 
 
 def replay(folder: Path, variant: str, limits: Limits) -> Replayed:
@@ -133,11 +136,12 @@ def ask(
         "memory": memory * MIB,
         "seconds": limits.seconds,
     }
-    ended = _run((*command, json.dumps(request)), limits.seconds)
-    refusal = ended.refusal(limits.seconds, memory)
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    ended = contained.run((*command, json.dumps(request)), {**kept, **_ENVIRONMENT}, limits.seconds)
+    refusal = _refusal(ended, limits.seconds, memory)
     if refusal:
         raise BundleError(f"{folder}: refused: {refusal}")
-    answer = _answer(folder, ended.answer)
+    answer = _answer(folder, ended.output)
     if answer.out_of_memory:
         raise BundleError(f"{folder}: refused: {_too_large(memory)}")
     if answer.result is None:
@@ -145,108 +149,22 @@ def ask(
     return answer.result
 
 
-@dataclass(frozen=True)
-class _Ended:
-    """How a child came to its end."""
-
-    code: int
-    late: bool
-    answer: bytes | None
-    """None: it never stopped writing."""
-    noise: bytes | None
-    """Of standard error."""
-
-    def refusal(self, seconds: int, memory: int) -> str:
-        """Why nothing it said counts; empty when it ended well."""
-        if self.answer is None or self.noise is None:
-            return "it made the process that opened it write without end"
-        words = self.noise.decode(errors="replace").strip()
-        if self.late or self.code == -getattr(signal, "SIGXCPU", 0):
-            return f"took more than {seconds} s; give it more with --timeout if you trust it"
-        if self.code and any(word in words[-_TAIL:] for word in _OUT_OF_MEMORY):
-            return _too_large(memory)
-        if self.code < 0:
-            return f"the runtime died ({_signal_name(-self.code)})"
-        failed = f"the process that opened it failed: {printable(words[-_TAIL:])}"
-        return failed if self.code else ""
+def _refusal(ended: Ended, seconds: int, memory: int) -> str:
+    """Why nothing that the child said counts; empty when it ended well."""
+    if ended.output is None or ended.noise is None:
+        return "it made the process that opened it write without end"
+    words = ended.noise.decode(errors="replace").strip()[-_TAIL:]
+    if ended.late or ended.signal == "SIGXCPU":
+        return f"took more than {seconds} s; give it more with --timeout if you trust it"
+    if ended.code and any(word in words for word in _OUT_OF_MEMORY):
+        return _too_large(memory)
+    if ended.signal:
+        return f"the runtime died ({ended.signal})"
+    return f"the process that opened it failed: {printable(words)}" if ended.code else ""
 
 
 def _too_large(memory: int) -> str:
     return f"needs more than {memory} MiB; give it more with --memory if you trust it"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def _run(command: Sequence[str], seconds: int) -> _Ended:
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=os.sep,
-            env={**kept, **_ENVIRONMENT},
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise StageError(f"{command[0]} could not be started: {error}") from error
-    return _watched(process, seconds)
-
-
-def _watched(process: subprocess.Popen[bytes], seconds: int) -> _Ended:
-    answer, noise = (
-        _Reader(pipe, most, lambda: _kill(process))
-        for pipe, most in ((process.stdout, ANSWER_BYTES), (process.stderr, NOISE_BYTES))
-    )
-    late = False
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        late = True
-    finally:
-        _kill(process)
-        process.wait()
-    return _Ended(process.returncode, late, answer.found(), noise.found())
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """The child is gone, and on POSIX what it started as well."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-
-
-class _Reader:
-    """A thread that reads a pipe to its end, and calls ``stop`` when that is too far away."""
-
-    def __init__(self, pipe: IO[bytes] | None, most: int, stop: Callable[[], None]) -> None:
-        self._pipe, self._most, self._stop = pipe, most, stop
-        self._content: bytes | None = None
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        if self._pipe is None:
-            return
-        with self._pipe as pipe:
-            content = pipe.read(self._most + 1)
-            if len(content) <= self._most:
-                self._content = content
-            else:
-                self._stop()
-
-    def found(self) -> bytes | None:
-        """All of it; None when it was too much, or something still holds the pipe open."""
-        self._thread.join(_GRACE_S)
-        return self._content
 
 
 def _answer(folder: Path, said: bytes | None) -> _Answer:
@@ -267,17 +185,7 @@ def _nonsense(folder: Path) -> BundleError:
     return BundleError(f"{folder}: refused: the process that opened it gave an answer of no sense")
 
 
-def _raised(answer: _Answer) -> StageError | UsageError:
+def _raised(answer: _Answer) -> EdgepipeError:
     """What the child raised on purpose. Its words may come from the bundle."""
     message = "\n".join(printable(line) for line in answer.error.split("\n"))
-    return UsageError(message) if answer.exit_code == ExitCode.USAGE else BundleError(message)
-
-
-def printable(text: str) -> str:
-    """``text`` with every character escaped that a terminal might act on instead of showing it.
-
-    Control characters, escape sequences, direction overrides, line separators, lone surrogates.
-    """
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
+    return _ERRORS.get(answer.kind, StageError)(message)
