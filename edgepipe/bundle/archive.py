@@ -144,7 +144,7 @@ def _extract(file: BinaryIO, members: dict[str, Member], scratch: Path) -> None:
     for name in sorted((members.keys() | listed.keys()) - UNLISTED):
         if name not in listed or name not in members or members[name].size != listed[name].bytes:
             raise StrictZipError(f"{name!r} is missing, extra or cut, by its {MANIFEST}")
-    for name in members.keys() - {MANIFEST}:
+    for name in sorted(members.keys() - {MANIFEST}):
         _write(file, members[name], scratch)
     verify(scratch)
 

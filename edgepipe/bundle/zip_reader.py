@@ -163,12 +163,10 @@ def _directory_place64(file: BinaryIO, place: int) -> tuple[int, int, int, int]:
 
 
 def _read(file: BinaryIO, start: int, length: int) -> bytes:
-    if start >= 0:
-        file.seek(start)
-        found = file.read(length)
-        if len(found) == length:
-            return found
-    raise StrictZipError("it is cut short")
+    if not 0 <= start <= file.seek(0, 2) - length:
+        raise StrictZipError("it is cut short")
+    file.seek(start)
+    return file.read(length)
 
 
 def _listed(directory: bytes, count: int) -> Iterator[Member]:

@@ -10,6 +10,7 @@ import click
 
 from edgepipe.cli.console import json_option
 from edgepipe.cli.made import tell
+from edgepipe.errors import UsageError
 
 _PASSPHRASE = "EDGEPIPE_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
 
@@ -43,8 +44,10 @@ def command(bundle: Path, key: Path, as_json: bool) -> None:  # noqa: FBT001
     tell(bundle / SIGNATURE, bundle / SIGNATURE, as_json=as_json)
 
 
-def _passphrase(key: Path) -> bytes | None:
+def _passphrase(key: Path) -> bytes:
     known = os.environ.get(_PASSPHRASE)
     if known is None and sys.stdin.isatty():
         known = click.prompt(f"Passphrase of {key}", hide_input=True, err=True)
-    return os.fsencode(known) if known else None
+    if not known:
+        raise UsageError(f"{key} is encrypted; put its passphrase into {_PASSPHRASE}")
+    return os.fsencode(known)
