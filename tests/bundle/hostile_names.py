@@ -11,6 +11,7 @@ from tests.bundle.zips import (
     DOS,
     FOLDER,
     UTF8,
+    VICTIM,
     Case,
     Entry,
     Files,
