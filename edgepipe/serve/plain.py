@@ -96,7 +96,7 @@ def _content_policy(page: str) -> str:
         f"{kind}-src " + " ".join(f"'sha256-{_hash(text)}'" for text in _inner(page, tag))
         for kind, tag in (("style", "style"), ("script", "script"))
     ]
-    rest = "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    rest = "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     return "; ".join(["default-src 'none'", *allowed, rest])
 
 

@@ -12,53 +12,8 @@ import pytest
 from edgepipe import runtime
 from edgepipe.errors import DeadlineError, OverloadedError, UsageError
 from edgepipe.runtime.aio import AsyncClassifier
-from edgepipe.runtime.manifest import Variant
-from edgepipe.runtime.network import Logits
-from edgepipe.runtime.scores import Prediction
-from edgepipe.runtime.tokenize import Row
+from tests.runtime.gated import PATIENCE, Gated
 from tests.runtime.tiny_onnx import Tiny, write_bundle
-
-PATIENCE = 60
-"""Seconds until a test gives up; none of them waits that long."""
-
-
-class Fake:
-    """A token a word; the logits are its first token and its length. Works while ``gate`` is set.
-
-    ``ran`` holds the lengths of every batch, in order; ``began`` counts those that were taken.
-    """
-
-    def __init__(self, *, invariant: bool = False) -> None:
-        self.variant = Variant("fake", "fp32", {}, batch_invariant=invariant)
-        self.gate = threading.Event()
-        self.began = threading.Semaphore(0)
-        self.ran: list[list[int]] = []
-        self.error: Exception | None = None
-
-    def encode(self, text: object, index: int = 0) -> Row:
-        if not isinstance(text, str):
-            raise UsageError(f"text {index} is of type {type(text).__name__}, not str")
-        ids = [int(word) for word in text.split()]
-        return Row(ids, [0] * len(ids))
-
-    def infer(self, rows: Sequence[Row], *, exact: bool = False) -> Logits:
-        self.began.release()
-        assert self.gate.wait(PATIENCE)
-        self.ran.append([len(row.ids) for row in rows])
-        if self.error:
-            raise self.error
-        return np.array([[row.ids[0], len(row.ids)] for row in rows], np.float32).reshape(-1, 2)
-
-    def best(self, logits: Logits) -> list[Prediction]:
-        return [{"label": str(int(row[0])), "score": float(row[1])} for row in logits]
-
-    def ranked(self, logits: Logits, top_k: int | None) -> list[list[Prediction]]:
-        return [[answer] * (top_k or 2) for answer in self.best(logits)]
-
-    async def busy(self, times: int = 1) -> None:
-        """A worker has taken a batch, ``times`` times."""
-        for _ in range(times):
-            assert await asyncio.to_thread(self.began.acquire, timeout=PATIENCE)
 
 
 def text(first: int, length: int) -> str:
@@ -89,7 +44,7 @@ async def all_waiting(model: AsyncClassifier, count: int) -> None:
 
 
 async def run_behind(
-    fake: Fake, lengths: Sequence[int], **options: Any
+    fake: Gated, lengths: Sequence[int], **options: Any
 ) -> tuple[list[list[int]], list[Any]]:
     """Batches and answers of texts that arrived while the only worker was busy with another one."""
     async with AsyncClassifier(fake, **options) as model:
@@ -147,7 +102,7 @@ def test_exact_answers_do_not_depend_on_batch_mates(tmp_path: Path) -> None:
 
 
 def test_shapes_follow_the_call() -> None:
-    fake = Fake()
+    fake = Gated()
     fake.gate.set()
 
     async def work() -> None:
@@ -164,7 +119,7 @@ def test_shapes_follow_the_call() -> None:
 
 
 def test_a_batch_is_of_like_length_and_within_the_budget() -> None:
-    fake = Fake()
+    fake = Gated()
     lengths = [20, 4, 21, 40, 24, 20, 20, 4]
     ran, answers = awaited(lambda: run_behind(fake, lengths, exact=False, budget=84))
     assert ran == [[20, 20, 20, 21], [4, 4], [40], [24]]
@@ -172,30 +127,30 @@ def test_a_batch_is_of_like_length_and_within_the_budget() -> None:
 
 
 def test_exact_takes_equal_lengths_where_a_variant_is_batch_invariant() -> None:
-    ran, _ = awaited(lambda: run_behind(Fake(invariant=True), [5, 6, 5, 6, 5]))
+    ran, _ = awaited(lambda: run_behind(Gated(invariant=True), [5, 6, 5, 6, 5]))
     assert ran == [[5, 5, 5], [6, 6]]
 
 
 def test_exact_takes_texts_one_by_one_where_it_is_not() -> None:
-    ran, _ = awaited(lambda: run_behind(Fake(invariant=False), [5, 6, 5]))
+    ran, _ = awaited(lambda: run_behind(Gated(invariant=False), [5, 6, 5]))
     assert ran == [[5], [6], [5]]
 
 
 def test_a_text_longer_than_the_budget_runs_alone() -> None:
-    ran, _ = awaited(lambda: run_behind(Fake(), [9, 9, 2], exact=False, budget=4))
+    ran, _ = awaited(lambda: run_behind(Gated(), [9, 9, 2], exact=False, budget=4))
     assert ran == [[9], [9], [2]]
 
 
 def test_the_oldest_text_is_never_passed_over() -> None:
     """One that is like no other goes first all the same, however many fit together after it."""
     lengths = [50, *[5] * 200]
-    ran, _ = awaited(lambda: run_behind(Fake(), lengths, exact=False, budget=50))
+    ran, _ = awaited(lambda: run_behind(Gated(), lengths, exact=False, budget=50))
     assert ran[0] == [50]
     assert sum(map(len, ran)) == 201
 
 
 def test_a_free_worker_takes_at_once_what_is_there() -> None:
-    fake = Fake()
+    fake = Gated()
     fake.gate.set()
 
     async def work() -> None:
@@ -209,7 +164,7 @@ def test_a_free_worker_takes_at_once_what_is_there() -> None:
 
 def test_with_a_delay_a_batch_is_filled_first() -> None:
     """Nothing runs until the budget is full: the delay alone would outlast the test."""
-    fake = Fake()
+    fake = Gated()
     fake.gate.set()
 
     async def work() -> None:
@@ -221,7 +176,7 @@ def test_with_a_delay_a_batch_is_filled_first() -> None:
 
 
 def test_a_delay_ends() -> None:
-    fake = Fake()
+    fake = Gated()
     fake.gate.set()
 
     async def work() -> None:
@@ -233,7 +188,7 @@ def test_a_delay_ends() -> None:
 
 
 def test_workers_run_at_the_same_time() -> None:
-    fake = Fake()
+    fake = Gated()
 
     async def work() -> None:
         async with AsyncClassifier(fake, workers=3) as model:
@@ -246,7 +201,7 @@ def test_workers_run_at_the_same_time() -> None:
 
 
 def test_beyond_the_queue_a_call_is_refused_and_none_of_its_texts_is_computed() -> None:
-    fake = Fake()
+    fake = Gated()
 
     async def work() -> None:
         async with AsyncClassifier(fake, queue=3) as model:
@@ -270,7 +225,7 @@ def test_beyond_the_queue_a_call_is_refused_and_none_of_its_texts_is_computed() 
 
 
 def test_a_cancelled_call_is_never_computed_and_leaves_its_place() -> None:
-    fake = Fake()
+    fake = Gated()
 
     async def work() -> None:
         async with AsyncClassifier(fake, queue=1) as model:
@@ -292,7 +247,7 @@ def test_a_cancelled_call_is_never_computed_and_leaves_its_place() -> None:
 
 
 def test_a_call_that_is_too_late_is_never_computed() -> None:
-    fake = Fake()
+    fake = Gated()
 
     async def work() -> None:
         async with AsyncClassifier(fake) as model:
@@ -311,7 +266,7 @@ def test_a_call_that_is_too_late_is_never_computed() -> None:
 
 def test_a_worker_looks_at_the_deadline_itself() -> None:
     """While the event loop is too busy to notice that a text's time is over."""
-    fake = Fake()
+    fake = Gated()
 
     async def work() -> None:
         async with AsyncClassifier(fake) as model:
@@ -332,7 +287,7 @@ def test_a_worker_looks_at_the_deadline_itself() -> None:
 
 
 def test_a_deadline_during_inference_leaves_the_worker_well() -> None:
-    fake = Fake()
+    fake = Gated()
 
     async def work() -> None:
         async with AsyncClassifier(fake) as model:
@@ -347,7 +302,7 @@ def test_a_deadline_during_inference_leaves_the_worker_well() -> None:
 
 
 def test_an_error_reaches_every_call_of_the_batch_and_the_next_one_works() -> None:
-    fake = Fake()
+    fake = Gated()
     fake.error = ValueError("out of memory")
 
     async def work() -> None:
@@ -367,7 +322,7 @@ def test_an_error_reaches_every_call_of_the_batch_and_the_next_one_works() -> No
 
 
 def test_what_is_no_text_is_named_and_harms_nobody() -> None:
-    fake = Fake()
+    fake = Gated()
     fake.gate.set()
 
     async def work() -> None:
@@ -388,7 +343,7 @@ def test_what_is_no_text_is_named_and_harms_nobody() -> None:
 
 
 def test_leaving_answers_what_was_accepted() -> None:
-    fake = Fake()
+    fake = Gated()
 
     async def work() -> None:
         async with AsyncClassifier(fake) as model:
@@ -407,7 +362,7 @@ def test_leaving_answers_what_was_accepted() -> None:
 
 @pytest.mark.parametrize("how", ["close", "exception", "cancelled"])
 def test_leaving_in_a_hurry_refuses_what_has_not_begun(how: str) -> None:
-    fake = Fake()
+    fake = Gated()
 
     async def leave(model: AsyncClassifier, tasks: list[asyncio.Task[Any]]) -> None:
         async with model:
@@ -442,7 +397,7 @@ def test_leaving_in_a_hurry_refuses_what_has_not_begun(how: str) -> None:
 
 
 def test_no_thread_is_left() -> None:
-    fake = Fake()
+    fake = Gated()
     fake.gate.set()
     before = {thread for thread in threading.enumerate() if thread.name.startswith("edgepipe")}
 
@@ -458,7 +413,7 @@ def test_no_thread_is_left() -> None:
 
 
 def test_batches_are_told() -> None:
-    fake = Fake()
+    fake = Gated()
     told: list[list[int]] = []
 
     def tell(lengths: Sequence[int]) -> None:
@@ -469,7 +424,7 @@ def test_batches_are_told() -> None:
 
 
 def test_it_belongs_to_one_event_loop() -> None:
-    fake = Fake()
+    fake = Gated()
     model = AsyncClassifier(fake)
     with pytest.raises(UsageError, match="inside of 'async with'"):
         awaited(lambda: model.logits("1"))
@@ -489,4 +444,4 @@ def test_it_belongs_to_one_event_loop() -> None:
 )
 def test_a_setting_that_does_not_fit_is_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(wrong))} is "):
-        AsyncClassifier(Fake(), **wrong)
+        AsyncClassifier(Gated(), **wrong)
