@@ -151,12 +151,11 @@ def _unexpected(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, str]]
         inside = waiting.pop()
         for entry in _entries(folder, inside):
             name = str(PurePosixPath(inside) / entry.name)
-            is_folder = entry.is_dir(follow_symlinks=False)
             if entry.is_symlink():
                 yield name, "is a link"
-            elif is_folder and name in folders:
+            elif name in folders and entry.is_dir():
                 waiting.append(name)
-            elif is_folder or name not in files:
+            elif name not in files:
                 yield name, "is not named by the manifest"
 
 
