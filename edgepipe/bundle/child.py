@@ -76,7 +76,7 @@ def main(jobs: Mapping[str, Job] = JOBS) -> ExitCode:
     with contextlib.suppress(BrokenPipeError):  # the parent has gone
         answer = _answer(jobs[request["job"]], request["arguments"])
         with os.fdopen(answers, "w", encoding="utf-8") as file:
-            json.dump(answer, file)
+            json.dump(answer, file, allow_nan=False)
     return ExitCode.OK
 
 

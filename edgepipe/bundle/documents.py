@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import stat
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from edgepipe.bundle.manifest import MANIFEST, Manifest
 from edgepipe.errors import BundleError
 from edgepipe.runtime.tokenize import TextTokenizer
+from edgepipe.runtime.verify import name_problem
 
 MAX_BYTES = 64 << 20
 """Of a document: twice the largest tokenizer.json of the known models."""
@@ -58,6 +60,34 @@ def graph_files(made: Manifest) -> list[str]:
     """Every ONNX file that the manifest lists or gives to a variant."""
     used = (graph.file for variant in made.variants for graph in variant.graphs.values())
     return sorted({*used, *(name for name in made.files if _suffix(name) == _GRAPH)})
+
+
+def place_problems(folder: Path, made: Manifest) -> Iterator[str]:
+    """Files that are not there as the manifest lists them: nothing may be opened while there are.
+
+    Contents are not compared. Sizes are, for the sums of tensors count on them.
+    """
+    for name in sorted({*graph_files(made), made.tokenizer, *made.files}):
+        problem = name_problem(name) or _place_problem(folder, name, made)
+        if problem:
+            yield f"{name!r:.200} {problem}"
+
+
+def _place_problem(folder: Path, name: str, made: Manifest) -> str | None:
+    if name not in made.files:
+        return "is not listed by the manifest"
+    above = list(PurePosixPath(name).parents)[:-1]
+    try:
+        if any((folder / parent).is_symlink() for parent in above):
+            return "is reached by a link"
+        found = (folder / name).lstat()
+    except OSError:
+        return "is missing"
+    if not stat.S_ISREG(found.st_mode):
+        return "is a link or no plain file"
+    if found.st_size != made.files[name].bytes:
+        return f"has {found.st_size} bytes instead of {made.files[name].bytes}"
+    return None
 
 
 def data_beside(graph: str, made: Manifest) -> dict[str, int]:

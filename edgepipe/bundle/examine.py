@@ -52,7 +52,9 @@ def examine(folder: Path) -> Examined:
     """
     read_manifest(folder)
     made = manifest.read(folder)
-    found: list[str] = []
+    found = _told(MANIFEST, documents.place_problems(folder, made))
+    if found:
+        raise BundleError("\n".join(found))
     summaries: dict[str, GraphSummary] = {}
     owners: dict[str, str] = {}
     for name in documents.graph_files(made):

@@ -45,8 +45,14 @@ _ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
 }
-_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "memory allocation of", "Cannot allocate memory")
-"""Last words of Python, C++, Rust and the C library."""
+_OUT_OF_MEMORY = (
+    "MemoryError",  # Python
+    "bad_alloc",  # C++
+    "memory allocation of",  # Rust
+    "Cannot allocate memory",  # the C library
+    "failed to map segment",  # its loader
+)
+"""Last words for want of memory."""
 _ERRORS: dict[str, type[EdgepipeError]] = {"BundleError": BundleError, "UsageError": UsageError}
 _TAIL = 300
 M = TypeVar("M", bound=BaseModel)
@@ -144,8 +150,10 @@ def ask(
     answer = _answer(folder, ended.output)
     if answer.out_of_memory:
         raise BundleError(f"{folder}: refused: {_too_large(memory)}")
-    if answer.result is None:
+    if answer.error:
         raise _raised(answer)
+    if answer.result is None:
+        raise _nonsense(folder)
     return answer.result
 
 

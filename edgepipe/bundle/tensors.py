@@ -138,8 +138,6 @@ def _check_alone(tensor: Any) -> None:
 
 
 def _check_inline(tensor: Any, kind: str, elements: int) -> None:
-    if tensor.data_location:
-        raise _WrongError(f"lies at the unknown place {tensor.data_location}")
     if tensor.external_data:
         raise _WrongError("names a file and says that its values are inside")
     found = {field: len(getattr(tensor, field)) for field in ("raw_data", *_TYPED)}

@@ -13,6 +13,7 @@ import click
 
 from edgepipe.bundle.printable import printable
 from edgepipe.cli.console import table
+from edgepipe.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,8 +38,13 @@ def limit_options(command: F) -> F:
 
 @contextlib.contextmanager
 def opened(bundle: Path) -> Iterator[Path]:
-    """The bundle's folder; a zip is unpacked for the time being, and checked on the way."""
-    if not bundle.is_file():
+    """The bundle's folder; a zip is unpacked for the time being, and checked on the way.
+
+    UsageError when there is nothing at that path.
+    """
+    if not bundle.exists():
+        raise UsageError(f"there is no bundle at {bundle}")
+    if bundle.is_dir():
         yield bundle
         return
     from edgepipe import disk
