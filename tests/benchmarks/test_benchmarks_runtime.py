@@ -93,6 +93,7 @@ def test_threads_get_the_answers_of_one_thread(bundle: Path, tmp_path: Path) -> 
     assert (figures["calls"], figures["differing"]) == (400, 0)
 
 
+@pytest.mark.slow
 def test_the_speed_model_is_a_bundle(bundle: Path, tmp_path: Path) -> None:
     (bundle / "tokenizer_config.json").write_text("{}")
     shape = ("--layers", "1", "--width", "32", "--max-length", "32")
