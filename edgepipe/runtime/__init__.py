@@ -40,10 +40,13 @@ def load(  # noqa: PLR0913 - one call, everything named
         bundle: the folder with ``edgepipe.json``.
         device: where it runs, or an error; ``auto`` takes CUDA where it works, else the CPU.
         variant: its name; ``auto`` takes the first of the bundle that fits device and CPU.
-        threads: of one inference; None takes every core this process may use.
-        workers: batches of one call that run at the same time, in threads that share the weights.
+        threads: of one inference. None takes every core this process may use, shared out among
+            the workers.
+        workers: batches of one call that run at the same time, in threads that share the weights:
+            for lists and streams one thread each is the fastest. None is one for every core that
+            ``threads`` leaves, and with ``threads=None`` one of one thread for every core.
         plain: with onnxruntime's default session options, to see what the bundle's own gain.
-        verify: hash every file before it is opened, and refuse the bundle when one was changed.
+        verify: hash every file that is used, and refuse the bundle when one was changed.
         check: verify the whole bundle, and give its golden answers again on this machine.
 
     Raises:
@@ -95,7 +98,7 @@ def _open(request: _Request, device: Device) -> TextClassifier:
     plan = SessionPlan(
         folder / graph.file, graph.session, device, request.sizes.threads, request.plain
     )
-    network = Network(plan, graph, len(manifest.labels))
+    network = Network(plan, graph, manifest)
     tokenizer = TextTokenizer(folder / manifest.tokenizer, manifest.max_length)
     return TextClassifier(manifest, chosen, tokenizer, network, request.sizes.workers)
 
@@ -107,10 +110,6 @@ def _verified(folder: Path) -> Manifest:
 
 
 def _verify_files(folder: Path, manifest: Manifest, names: Sequence[str]) -> None:
-    import importlib.util
-
-    if importlib.util.find_spec("edgepipe.runtime.verify") is None:
-        return
     from edgepipe.runtime.verify import verify_files
 
     verify_files(folder, manifest, names)

@@ -9,7 +9,17 @@ from numpy.typing import NDArray
 
 Ids = NDArray[np.int64]
 BUDGET = 256
-"""Tokens of a batch, padding included: past 128 to 512 of them a CPU gains nothing more."""
+"""Tokens of a batch, padding included: best of 64 to 2048 for int8 and fp32 on real texts (more are
+slower by 3 % at 512 and 20 % at 2048, single texts by 20 % with int8 and 6 % with fp32)."""
+
+
+_LEAST = 128
+"""Fewer tokens cost more than their share: no batch is made smaller for the sake of workers."""
+
+
+def share(tokens: int, workers: int) -> int:
+    """The budget under which so many ``tokens`` give every worker a batch."""
+    return BUDGET if workers == 1 else max(_LEAST, min(BUDGET, tokens // workers))
 
 
 def plan(lengths: Sequence[int], *, budget: int = BUDGET, equal: bool = False) -> list[list[int]]:

@@ -15,10 +15,13 @@ from edgepipe.runtime.manifest import Manifest, Variant
 from edgepipe.runtime.network import Logits, Network
 from edgepipe.runtime.scores import Prediction, activation, best, ranked
 from edgepipe.runtime.session import effective_settings
-from edgepipe.runtime.tokenize import Row, TextTokenizer
+from edgepipe.runtime.tokenize import Row, TextTokenizer, no_text
+from edgepipe.runtime.workers import Workers
 
 Texts = Sequence[str]
-_WINDOW = 256
+WINDOW = 1024
+"""Texts whose tokens are held at a time: batches cut from more than these are filled up by less
+than 1 % fewer tokens."""
 
 
 class TextClassifier:
@@ -42,33 +45,38 @@ class TextClassifier:
         self._function = activation(manifest.problem_type, len(manifest.labels))
         self._tokenizer = tokenizer
         self._network = network
-        self._workers = workers
+        self._workers = Workers(workers)
         self._ones = np.ones((1, manifest.max_length), np.int64)
 
     @overload
-    def __call__(self, text: str | Texts) -> list[Prediction]: ...
+    def __call__(self, text: str | Texts, *, exact: bool = False) -> list[Prediction]: ...
     @overload
     def __call__(  # type: ignore[overload-overlap] # a str is a Sequence[str] too, and comes first
-        self, text: str, *, top_k: int | None
+        self, text: str, *, top_k: int | None, exact: bool = False
     ) -> list[Prediction]: ...
     @overload
-    def __call__(self, text: Texts, *, top_k: int | None) -> list[list[Prediction]]: ...
     def __call__(
-        self, text: str | Texts, *, top_k: int | EllipsisType | None = ...
+        self, text: Texts, *, top_k: int | None, exact: bool = False
+    ) -> list[list[Prediction]]: ...
+    def __call__(
+        self, text: str | Texts, *, top_k: int | EllipsisType | None = ..., exact: bool = False
     ) -> list[Prediction] | list[list[Prediction]]:
         """``[{"label": …, "score": …}]`` for a text; a list of such dicts for a list of texts.
 
         With ``top_k`` every text gets a list of its ``top_k`` best labels, best first; with None,
-        of all labels. Scores are softmax probabilities, for a single label the logistic function.
-        Texts are batched by length; ``logits`` tells what that means. Raises UsageError, naming the
-        index, for what is no text.
+        of all labels. Scores are softmax probabilities; with one label, or several that may hold at
+        once, the logistic function's; a regression's are its values. ``logits`` tells how a list is
+        batched and what ``exact`` means. Raises UsageError, naming the index, for what is no text.
         """
-        single = isinstance(text, str)
-        logits = self._single(text) if isinstance(text, str) else self.logits(text)
+        if isinstance(text, str):
+            logits = self._alone(self._tokenizer.encode(text))
+            if top_k is ...:
+                return best(logits, self.labels, self._function)
+            return self.ranked(logits, _checked(top_k))[0]
+        logits = self.logits(text, exact=exact)
         if top_k is ...:
             return self.best(logits)
-        answers = self.ranked(logits, _checked(top_k))
-        return answers[0] if single else answers
+        return self.ranked(logits, _checked(top_k))
 
     def encode(self, text: object, index: int = 0) -> Row:
         """Token ids of one text, truncated; UsageError with ``index`` when it is no usable text."""
@@ -79,9 +87,14 @@ class TextClassifier:
 
         Rows of similar length run together, under the token budget. Safe to call from many threads.
         """
+        if len(rows) == 1:
+            return self._alone(rows[0])
         logits = np.empty((len(rows), len(self.labels)), np.float32)
-        for batch in self._plan([len(row.ids) for row in rows], exact=exact):
+
+        def answer(batch: list[int]) -> None:
             logits[batch] = self._batch([rows[index] for index in batch])
+
+        self._workers.run(answer, self._plan([len(row.ids) for row in rows], exact=exact))
         return logits
 
     def best(self, logits: Logits) -> list[Prediction]:
@@ -95,42 +108,57 @@ class TextClassifier:
     def logits(self, texts: Texts, *, exact: bool = False) -> Logits:
         """Float32 [texts, labels], in the order of ``texts``.
 
-        Texts of similar length run together, filled up to the longest. ``exact`` makes an answer
-        independent of its batch mates: only texts of equal length run together, and where the
-        variant is not batch invariant (dynamic int8 takes its ranges per batch) each runs alone.
+        Texts of similar length run together, filled up to the longest; of a long list, a window of
+        ``WINDOW`` texts is tokenized and run after the other. ``exact`` makes an answer independent
+        of its batch mates: only texts of equal length run together, and where the variant is not
+        batch invariant (dynamic int8 takes its ranges per batch) each runs alone.
         """
-        return self._logits(texts, 0, exact=exact)
+        _require_texts(texts)
+        logits = np.empty((len(texts), len(self.labels)), np.float32)
+        for start in range(0, len(texts), WINDOW):
+            some = texts[start : start + WINDOW]
+            logits[start : start + len(some)] = self._window(some, start, exact=exact)
+        return logits
 
-    def stream(self, texts: Iterable[str], *, window: int = _WINDOW) -> Iterator[Prediction]:
+    def stream(
+        self, texts: Iterable[str], *, window: int = WINDOW, exact: bool = False
+    ) -> Iterator[Prediction]:
         """The best label of every text, in order, holding at most ``window`` texts at a time."""
         if window < 1:
             raise UsageError(f"window is {window}; it must be at least 1")
         remaining = iter(texts)
         start = 0
         while some := list(itertools.islice(remaining, window)):
-            yield from self.best(self._logits(some, start, exact=False))
+            yield from self.best(self._window(some, start, exact=exact))
             start += len(some)
 
     def explain(self) -> dict[str, object]:
-        """What runs and how, as plain JSON values."""
+        """What runs and how, as plain JSON values.
+
+        ``nodes`` counts the operators that are left after onnxruntime's optimizers, by the provider
+        that runs them; ``variants`` tells of each whether its answers depend on batch mates.
+        """
         plan = self._network.plan
         return {
             "bundle": self.manifest.name,
             "variant": self.variant.name,
             "precision": self.variant.precision,
             "batch_invariant": self.variant.batch_invariant,
+            "variants": {v.name: {"exact": v.batch_invariant} for v in self.manifest.variants},
             "device": plan.device,
-            "provider": self._network.provider(),
             "threads": plan.threads,
-            "workers": self._workers,
+            "workers": self._workers.count,
             "session": effective_settings(plan),
             "max_length": self.manifest.max_length,
+            "problem_type": self.manifest.problem_type,
             "labels": list(self.labels),
+            **self._network.explain(),
         }
 
     def close(self) -> None:
         """The model's memory is given back; any later call is a UsageError."""
         self._network.close()
+        self._workers.close()
 
     def __enter__(self) -> Self:
         return self
@@ -143,32 +171,41 @@ class TextClassifier:
     ) -> None:
         self.close()
 
-    def _single(self, text: str) -> Logits:
-        """Logits [1, labels], with as little Python as it takes."""
-        row = self._tokenizer.encode(text)
-        ids = np.array([row.ids], np.int64)
-        types = np.array([row.types], np.int64)
-        return self._network.run(ids, self._ones[:, : ids.shape[1]], types)
-
-    def _logits(self, texts: Texts, start: int, *, exact: bool) -> Logits:
-        if isinstance(texts, (str, bytes)) or not isinstance(texts, Sequence):
-            kind = type(texts).__name__
-            raise UsageError(f"texts is of type {kind}, not a list of str; stream takes iterators")
+    def _window(self, texts: Texts, start: int, *, exact: bool) -> Logits:
         rows = [self._tokenizer.encode(text, start + n) for n, text in enumerate(texts)]
         return self.infer(rows, exact=exact)
 
     def _plan(self, lengths: Sequence[int], *, exact: bool) -> list[list[int]]:
         alone = exact and not self.variant.batch_invariant
         equal = exact or not self._network.masks
-        return batching.plan(lengths, budget=1 if alone else batching.BUDGET, equal=equal)
+        budget = 1 if alone else batching.share(sum(lengths), self._workers.count)
+        return batching.plan(lengths, budget=budget, equal=equal)
 
     def _batch(self, rows: Sequence[Row]) -> Logits:
+        if len(rows) == 1:
+            return self._alone(rows[0])
         ids = [row.ids for row in rows]
         return self._network.run(
             batching.pad(ids, self.manifest.pad_token_id),
             batching.mask([len(row) for row in ids]),
             batching.pad([row.types for row in rows], 0),
         )
+
+    def _alone(self, row: Row) -> Logits:
+        """Logits [1, labels], with as little Python as it takes."""
+        ids = np.array([row.ids], np.int64)
+        types = np.array([row.types], np.int64)
+        return self._network.run(ids, self._ones[:, : ids.shape[1]], types)
+
+
+def _require_texts(texts: object) -> None:
+    """UsageError unless ``texts`` is a list of str; at once, and not when the turn of one comes."""
+    if isinstance(texts, (str, bytes)) or not isinstance(texts, Sequence):
+        kind = type(texts).__name__
+        raise UsageError(f"texts is of type {kind}, not a list of str; stream takes iterators")
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise no_text(text, index)
 
 
 def _checked(top_k: int | EllipsisType | None) -> int | None:

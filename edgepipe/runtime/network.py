@@ -5,73 +5,137 @@ from __future__ import annotations
 import ctypes
 import os
 import weakref
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgepipe.errors import BundleError, DeviceError, UsageError
 from edgepipe.runtime.batching import Ids
-from edgepipe.runtime.manifest import Graph
-from edgepipe.runtime.session import SessionPlan, open_session
+from edgepipe.runtime.manifest import Graph, Manifest
+from edgepipe.runtime.session import SessionPlan, open_session, placement, translated_run
 
 Logits = NDArray[np.float32]
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 
 
+class _Runner(Protocol):
+    """Runs a session with inputs by name."""
+
+    def run(self, feed: dict[str, Ids]) -> Logits: ...
+    def explain(self) -> dict[str, object]: ...
+    def close(self) -> None: ...
+
+
 class Network:
     """An open session whose input names are resolved once. Safe to share between threads."""
 
-    def __init__(self, plan: SessionPlan, graph: Graph, labels: int) -> None:
+    def __init__(self, plan: SessionPlan, graph: Graph, manifest: Manifest) -> None:
         """Open the session; BundleError when the file is not the graph that was promised."""
         self.plan = plan
+        self._manifest = manifest
         self._session: Any = open_session(plan)
         self._closed = False
         names = _input_names(self._session, plan, graph)
         self.masks = MASK in names
         """False: the graph cannot tell padding from text, so a batch must hold one length."""
         self._types = TYPES in names
-        self._outputs = [_output_name(self._session, plan, graph, labels)]
+        self._output = _output_name(self._session, plan, graph, len(manifest.labels))
+        self._runner: _Runner | None = self._bind()
         _on_fork(self)
 
     def run(self, ids: Ids, mask: Ids, types: Ids) -> Logits:
-        """Logits as float32 [batch, labels] for int64 inputs [batch, sequence]."""
+        """Logits as float32 [batch, labels] for int64 inputs [batch, sequence].
+
+        Raises DeviceError when memory runs out, BundleError when the model cannot digest the input;
+        the next call works.
+        """
         feed = {IDS: ids}
         if self.masks:
             feed[MASK] = mask
         if self._types:
             feed[TYPES] = types
-        session = self._session or self._reopen()
-        return np.asarray(session.run(self._outputs, feed)[0], np.float32)
+        runner = self._runner or self._reopen()
+        try:
+            return runner.run(feed)
+        except Exception:
+            if self._closed:
+                raise _closed() from None
+            with translated_run(self.plan):
+                raise
 
-    def provider(self) -> str:
-        """The execution provider that the session prefers, by its own word."""
-        return str((self._session or self._reopen()).get_providers()[0])
+    def explain(self) -> dict[str, object]:
+        """The execution provider by the session's own word, and the nodes that it placed where."""
+        runner = self._runner or self._reopen()
+        return {
+            "provider": str(self._session.get_providers()[0]),
+            "nodes": placement(self._session),
+            **runner.explain(),
+        }
 
     def close(self) -> None:
         """The session is given up; threads that are in it still get their answer."""
+        runner, self._runner = self._runner, None
         self._closed, self._session = True, None
+        if runner is not None:
+            runner.close()
 
-    def _reopen(self) -> Any:
+    def _bind(self) -> _Runner:
+        if self.plan.device == "cpu":
+            return _OnCpu(self._session, self._output)
+        from edgepipe.runtime.cuda import BoundRunner
+
+        return BoundRunner(
+            self._session,
+            self._output,
+            self._manifest.max_length,
+            labels=len(self._manifest.labels),
+            pad_token_id=self._manifest.pad_token_id,
+            device=self.plan.device,
+        )
+
+    def _reopen(self) -> _Runner:
         """The session again, in a process that was forked from the one that opened it.
 
         Two threads may do this at once; the later session stays, and nothing else is lost.
         """
         if self._closed:
-            raise UsageError("this classifier is closed; load the bundle again")
+            raise _closed()
         if self.plan.device == "cuda":
             raise DeviceError("CUDA does not survive a fork: load the bundle in the child process")
-        self._session = session = open_session(self.plan)
-        return session
+        self._session = open_session(self.plan)
+        self._runner = runner = self._bind()
+        return runner
 
     def abandon(self) -> None:
         """Forget the session of the parent process without ever destroying it.
 
         Its threads did not come along, and its destructor would wait for them forever.
         """
-        if self._session is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
-            self._session = None
+        if self._runner is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._runner))
+            self._session = self._runner = None
+
+
+class _OnCpu:
+    """A session that takes and gives arrays as they are."""
+
+    def __init__(self, session: Any, output: str) -> None:
+        self._session = session
+        self._outputs = [output]
+
+    def run(self, feed: dict[str, Ids]) -> Logits:
+        return np.asarray(self._session.run(self._outputs, feed)[0], np.float32)
+
+    def explain(self) -> dict[str, object]:
+        return {}
+
+    def close(self) -> None:
+        """Nothing but the session holds memory."""
+
+
+def _closed() -> UsageError:
+    return UsageError("this classifier is closed; load the bundle again")
 
 
 def _on_fork(network: Network) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -12,6 +13,8 @@ from edgepipe.runtime.manifest import ProblemType
 
 Floats = NDArray[np.float32]
 Activation = Literal["softmax", "sigmoid", "none"]
+_FEW = 64
+"""Labels up to which plain Python finds the best one of a text sooner than numpy does."""
 
 
 class Prediction(TypedDict):
@@ -48,11 +51,37 @@ def scores(logits: Floats, function: Activation) -> Floats:
 
 def best(logits: Floats, labels: Sequence[str], function: Activation) -> list[Prediction]:
     """The label with the highest score of every row."""
-    found = scores(logits, function)
-    return [
-        {"label": labels[index], "score": row[index]}
-        for index, row in zip(found.argmax(axis=-1).tolist(), found.tolist(), strict=True)
-    ]
+    tops: Iterable[tuple[int, float]]
+    if len(labels) > _FEW:
+        found = scores(logits, function)
+        tops = zip(found.argmax(axis=-1).tolist(), found.max(axis=-1).tolist(), strict=True)
+    else:
+        top_of = _TOP[function]
+        tops = [top_of(row) for row in logits.tolist()]
+    return [{"label": labels[index], "score": score} for index, score in tops]
+
+
+def _top_softmax(row: list[float]) -> tuple[int, float]:
+    top = max(row)
+    return row.index(top), 1 / sum([math.exp(value - top) for value in row])
+
+
+def _top_sigmoid(row: list[float]) -> tuple[int, float]:
+    top = max(row)
+    share = math.exp(-abs(top))  # never too large for a float
+    return row.index(top), (1 if top >= 0 else share) / (1 + share)
+
+
+def _top_none(row: list[float]) -> tuple[int, float]:
+    top = max(row)
+    return row.index(top), top
+
+
+_TOP: dict[Activation, Callable[[list[float]], tuple[int, float]]] = {
+    "softmax": _top_softmax,
+    "sigmoid": _top_sigmoid,
+    "none": _top_none,
+}
 
 
 def ranked(

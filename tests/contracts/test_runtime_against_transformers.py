@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,11 +113,41 @@ def test_a_stream(tiny: TinyModel, pipeline: TextClassificationPipeline) -> None
     assert plain(found) == flat(answers_of(pipeline, TEXTS))
 
 
-def test_a_single_label_gets_the_logistic_function(tmp_path: Path) -> None:
-    tiny = build(tmp_path, "bert", labels=("spam",))
-    expected = answers_of(pipeline_of(tiny.checkpoint), TEXTS)
-    with load(tiny.fp32.path, threads=1) as classifier:
-        assert plain(classifier(TEXTS)) == flat(expected)
+@pytest.mark.parametrize(
+    ("labels", "problem_type"),
+    [
+        (2, "multi_label_classification"),
+        (2, "regression"),
+        (2, "single_label_classification"),
+        (2, None),
+        (1, "multi_label_classification"),
+        (1, "regression"),
+        (1, None),  # transformers takes a single label of a single-label problem for a mistake
+    ],
+)
+def test_the_problem_type_decides_how_scores_are_made(
+    problem_types: dict[int, TinyModel], tmp_path: Path, labels: int, problem_type: str | None
+) -> None:
+    tiny = problem_types[labels]
+    checkpoint, onnx = (
+        Path(shutil.copytree(path, tmp_path / path.name))
+        for path in (tiny.checkpoint, tiny.fp32.path)
+    )
+    for folder in (checkpoint, onnx):
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "problem_type": problem_type}))
+    manifest.describe(tiny.fp32.model_copy(update={"path": onnx}))
+    pipeline = pipeline_of(checkpoint)
+    with load(onnx, threads=1) as classifier:
+        assert plain(classifier(TEXTS)) == flat(answers_of(pipeline, TEXTS))
+        assert plain(classifier(TEXTS, top_k=None)) == flat(answers_of(pipeline, TEXTS, top_k=None))
+
+
+@pytest.fixture(scope="module")
+def problem_types(tmp_path_factory: pytest.TempPathFactory) -> dict[int, TinyModel]:
+    """By the number of labels; ``problem_type`` is written into copies."""
+    named: list[tuple[str, ...]] = [("spam",), ("low", "high")]
+    return {len(some): build(tmp_path_factory.mktemp("p"), "bert", some) for some in named}
 
 
 def test_exact_int8_answers_do_not_depend_on_batch_mates(tiny: TinyModel) -> None:

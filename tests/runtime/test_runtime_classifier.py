@@ -3,6 +3,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from edgepipe.errors import BundleError, DeviceError, UsageError
 from edgepipe.runtime import TextClassifier, batching, load, usable_cores
+from edgepipe.runtime.classifier import WINDOW
 from tests.runtime.tiny_onnx import Tiny, variant, write_bundle
 
 MODEL = "onnx/model.onnx"
@@ -229,6 +231,7 @@ def test_a_wrong_top_k(classifier: TextClassifier, top_k: object) -> None:
     ("argument", "message"),
     [
         ({"threads": 0}, "threads is 0"),
+        ({"workers": 0}, "workers is 0"),
         ({"device": "gpu"}, "device is 'gpu', not cpu, cuda or auto"),
         ({"variant": "int4"}, "no variant 'int4': fp32"),
     ],
@@ -276,11 +279,17 @@ def test_device_auto_takes_the_cpu_where_nothing_is_for_cuda(tmp_path: Path, tin
 
 def test_explain(bundle: Path) -> None:
     explained = load(str(bundle), threads=2).explain()
+    placed = explained.pop("nodes")
+    assert isinstance(placed, dict)
+    assert {provider: counts["MatMul"] for provider, counts in placed.items()} == {
+        "CPUExecutionProvider": 1
+    }
     assert explained == {
         "bundle": "tiny",
         "variant": "fp32",
         "precision": "fp32",
         "batch_invariant": True,
+        "variants": {"fp32": {"exact": True}},
         "device": "cpu",
         "provider": "CPUExecutionProvider",
         "threads": 2,
@@ -292,6 +301,7 @@ def test_explain(bundle: Path) -> None:
             "config_entries": {"session.intra_op.allow_spinning": "0"},
         },
         "max_length": 16,
+        "problem_type": "single_label_classification",
         "labels": ["negative", "positive", "neutral"],
     }
     assert json.loads(json.dumps(explained)) == explained
@@ -325,3 +335,188 @@ def test_a_closed_classifier_refuses(tmp_path: Path, bundle: Path) -> None:
     for call in (classifier, classifier.logits):
         with pytest.raises(UsageError, match="is closed"):
             call(["film"])
+
+
+# ---- workers -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [2, 5])
+@pytest.mark.parametrize("exact", [False, True])
+def test_workers_keep_the_order(bundle: Path, tiny: Tiny, workers: int, exact) -> None:
+    with load(bundle, threads=1, workers=workers) as classifier:
+        found = classifier.logits(MANY, exact=exact)
+        assert found == close(np.array([tiny.logits(text) for text in MANY]))
+        streamed = [answer["label"] for answer in classifier.stream(iter(MANY), window=40)]
+        assert streamed == [tiny.labels[row.argmax()] for row in found]
+
+
+def test_batches_of_workers_run_at_the_same_time(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits in the model for the other two; one after the other would never get there."""
+    classifier = load(bundle, threads=1, workers=3)
+    meeting, run = threading.Barrier(3), classifier._network.run
+
+    def meet(*inputs: object) -> object:
+        meeting.wait(timeout=60)
+        return run(*inputs)
+
+    monkeypatch.setattr(classifier._network, "run", meet)
+    monkeypatch.setattr(classifier, "_plan", lambda lengths, exact: [[0], [1], [2]])
+    assert len(classifier(["good", "bad", "ok"])) == 3
+    classifier.close()
+
+
+def test_few_texts_are_shared_out_among_the_workers(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = load(bundle, threads=1, workers=2)
+    shapes = batch_shapes(classifier, monkeypatch)
+    classifier.logits(["very good"] * 64)  # 256 tokens: one batch for one worker
+    assert shapes == [(32, 4), (32, 4)]
+
+
+def test_an_error_in_the_model_leaves_nothing_running(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = load(bundle, threads=1, workers=2)
+    run, running = classifier._network.run, []
+
+    def fail(ids: np.ndarray, *others: np.ndarray) -> object:
+        running.append(1)
+        try:
+            if ids.shape[1] == 16:
+                raise BundleError("cannot digest it")
+            return run(ids, *others)
+        finally:
+            running.pop()
+
+    monkeypatch.setattr(classifier._network, "run", fail)
+    with pytest.raises(BundleError, match="cannot digest it"):
+        classifier(MANY)
+    assert not running
+    monkeypatch.undo()
+    assert len(classifier(MANY)) == len(MANY)
+    classifier.close()
+
+
+def test_a_bad_text_is_named_by_its_index_with_workers(bundle: Path) -> None:
+    texts = ["ok"] * 1500 + ["\ud800"] + ["ok"] * 1500
+    with load(bundle, threads=1, workers=2) as classifier:
+        with pytest.raises(UsageError, match=r"^text 1500 holds a lone surrogate"):
+            classifier(texts)
+        with pytest.raises(UsageError, match=r"^text 1500 holds a lone surrogate"):
+            list(classifier.stream(iter(texts)))
+
+
+def test_what_is_no_text_is_told_before_anything_runs(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = load(bundle, threads=1)
+    monkeypatch.setattr(classifier._network, "run", None)
+    with pytest.raises(UsageError, match=r"^text 4000 is of type NoneType, not str"):
+        classifier(["ok"] * 4000 + [None])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "threads", "workers"),
+    [
+        ({}, 6, 1),
+        ({"workers": 2}, 3, 2),
+        ({"workers": None}, 1, 6),
+        ({"threads": 2, "workers": None}, 2, 3),
+        ({"threads": 4, "workers": None}, 4, 1),
+        ({"threads": 9}, 9, 1),
+    ],
+)
+def test_threads_and_workers(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict, threads: int, workers: int
+) -> None:
+    monkeypatch.setattr("edgepipe.runtime.usable_cores", lambda: 6)
+    explained = load(bundle, **arguments).explain()
+    assert (explained["threads"], explained["workers"]) == (threads, workers)
+
+
+# ---- large inputs ------------------------------------------------------------------------------
+
+
+def test_of_a_hundred_thousand_texts_one_window_is_held(
+    bundle: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier, held = load(bundle, threads=1), []
+    infer = classifier.infer
+    monkeypatch.setattr(
+        classifier, "infer", lambda rows, exact: held.append(len(rows)) or infer(rows, exact=exact)
+    )
+    texts = ["the film is good", "bad plot"] * 50_000
+    found = classifier.logits(texts)
+    assert sum(held) == len(texts)
+    assert max(held) == WINDOW
+    assert np.ptp(found[::2], axis=0) == close(np.zeros(3))
+    assert np.ptp(found[1::2], axis=0) == close(np.zeros(3))
+    assert found[-2:] == close(np.array([tiny.logits(text) for text in texts[-2:]]))
+
+
+def test_a_megabyte_of_text_is_truncated(classifier: TextClassifier, tiny: Tiny) -> None:
+    text = "the film is very bad " * 50_000
+    assert classifier.logits([text])[0] == close(tiny.logits(text))
+
+
+@pytest.mark.parametrize("call", ["__call__", "stream"])
+def test_exact_answers_of_every_call(tmp_path: Path, call: str) -> None:
+    tiny = Tiny(mates=True)
+    classifier = mated(tmp_path, tiny, invariant=False)
+    found = list(getattr(classifier, call)(MANY, exact=True))
+    scores = [softmax(tiny.logits(text)) for text in MANY]
+    assert [one["label"] for one in found] == [tiny.labels[row.argmax()] for row in scores]
+    assert [one["score"] for one in found] == close([row.max() for row in scores])
+
+
+# ---- what load verifies ------------------------------------------------------------------------
+
+
+def damage(path: Path) -> None:
+    """Another byte of the same size."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", [MODEL, "tokenizer.json"])
+def test_a_changed_file_is_refused_before_it_is_opened(
+    tmp_path: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = write_bundle(tmp_path / "b", tiny)
+    damage(folder / name)
+    monkeypatch.setattr("edgepipe.runtime.network.open_session", None)
+    with pytest.raises(BundleError, match=name):
+        load(folder)
+
+
+def test_who_does_not_want_hashes_gets_none(tmp_path: Path, tiny: Tiny) -> None:
+    folder = write_bundle(tmp_path / "b", tiny)
+    manifest = json.loads((folder / "edgepipe.json").read_text())
+    manifest["files"][MODEL]["sha256"] = "0" * 64
+    (folder / "edgepipe.json").write_text(json.dumps(manifest))
+    assert load(folder, verify=False)("good")
+    with pytest.raises(BundleError, match=MODEL):
+        load(folder)
+
+
+def test_the_other_variant_may_be_absent(tmp_path: Path, tiny: Tiny) -> None:
+    (tmp_path / "b/onnx").mkdir(parents=True)
+    (tmp_path / "b/onnx/model_q4.onnx").write_bytes(b"another")
+    variants = [variant("fp32", MODEL, tiny), variant("q4", "onnx/model_q4.onnx", tiny)]
+    folder = write_bundle(tmp_path / "b", tiny, variants)
+    (folder / "onnx/model_q4.onnx").unlink()
+    assert load(folder)("good")
+    with pytest.raises(BundleError, match=r"onnx/model_q4.onnx is missing"):
+        load(folder, variant="q4")
+    with pytest.raises(BundleError, match=r"onnx/model_q4.onnx"):
+        load(folder, check=True)
+
+
+def test_a_packed_bundle_is_to_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "bundle.zip").write_bytes(b"PK\x03\x04")
+    with pytest.raises(BundleError, match=r"is a file; .*edgepipe unpack"):
+        load(tmp_path / "bundle.zip")

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 from edgepipe.errors import BundleError, UsageError
-from edgepipe.runtime.manifest import Graph, SessionSettings
+from edgepipe.runtime.manifest import Graph, Manifest, SessionSettings
 from edgepipe.runtime.network import Network
 from edgepipe.runtime.session import SessionPlan
 from tests.runtime.tiny_onnx import Tiny, model, node, token_ids, value
 
 
 def network_of(path: Path, graph: Graph, labels: int = 3) -> Network:
-    return Network(SessionPlan(path, SessionSettings(), "cpu", threads=1), graph, labels)
+    names = tuple(map(str, range(labels)))
+    manifest = Manifest("tiny", "text-classification", names, 16, 0, (), {})
+    return Network(SessionPlan(path, SessionSettings(), "cpu", threads=1), graph, manifest)
 
 
 def promised(*inputs: str, outputs: tuple[str, ...] = ("logits",)) -> Graph:
@@ -40,7 +42,7 @@ def test_padding_is_masked_out(bundle: Path, tiny: Tiny) -> None:
     assert found == pytest.approx(np.array(expected), abs=1e-5)
     assert found.dtype == np.float32
     assert network.masks
-    assert network.provider() == "CPUExecutionProvider"
+    assert network.explain()["provider"] == "CPUExecutionProvider"
 
 
 def test_a_graph_without_a_mask(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def write_bundle(
     folder: Path, tiny: Tiny, variants: Sequence[Mapping[str, Any]] | None = None, **changes: Any
 ) -> Path:
     """A bundle of ``tiny``; ``changes`` replace fields of its manifest."""
-    (folder / "onnx").mkdir(parents=True)
+    (folder / "onnx").mkdir(parents=True, exist_ok=True)
     (folder / "onnx" / "model.onnx").write_bytes(tiny.onnx())
     tokenizer().save(str(folder / "tokenizer.json"))
     manifest = {
