@@ -108,6 +108,15 @@ def _bomb(announced: int) -> Callable[[Files], bytes]:
     return adding(bomb)
 
 
+def _chunk_and_more(files: Files) -> bytes:
+    """Sixteen deflate blocks, stored, of exactly one MiB together (RFC 1951, 3.2.4), then more."""
+    size = MEBIBYTE // 16 - 5
+    block = struct.pack("<2H", size, size ^ 0xFFFF) + bytes(size)
+    body = b"".join(bytes([n == 15]) + block for n in range(16)) + b"evil"
+    made = Entry(b"model.sig", bytes(size * 16), method=DEFLATED, body=body)
+    return build([*sound(files), made])
+
+
 def _quoted(files: Files) -> bytes:
     """Fifield's overlap: the first member's content is the second one, header and all."""
     inner = Entry(b"inner", bytes(1000))
@@ -140,6 +149,7 @@ SIZES: dict[str, Case] = {
     "no deflate": (_packed(lambda made: b"\xff" * len(made)), "damaged"),
     "empty deflate": (_packed(lambda _: b""), "cut short"),
     "bytes behind the deflate stream": (_packed(lambda made: made + b"evil"), "after its end"),
+    "bytes behind a deflate stream that fills a chunk": (_chunk_and_more, "after its end"),
     "two deflate streams": (_packed(lambda made: made + made), "after its end"),
     "stored in other bytes": (but(size=3), "stored in other bytes"),
     "own header: name": (_local(name=b"tokenizer.jsoN"), "not what the directory says"),
@@ -213,6 +223,7 @@ WHOLE: dict[str, Case] = {
     "a program before it, counted": (_ending(End(), before=b"#!/bin/sh\n"), "before its first"),
     "a zip after a zip": (_two, "before or after"),
     "comment": (_ending(End(comment=b"hello")), "does not end as"),
+    "comment announced that is not there": (_ending(End(comment_length=9)), "does not end as"),
     "comment that is an end record": (_fake_end, "before or after"),
     "comment of a member": (but(comment=b"hello"), "comments"),
     "member on another disk": (but(disk=1), "disks"),
