@@ -25,8 +25,10 @@ from transformers import (
 )
 
 from edgepipe.artifacts import GraphRecord, OnnxModel, Provenance
-from edgepipe.bundle import layout, manifest
+from edgepipe.bundle import manifest
 from edgepipe.convert.exporter import export, input_names
+from edgepipe.stage import Work
+from edgepipe.stages.package import Inputs, Package
 
 Family = Literal["bert", "roberta"]
 MAX_LENGTH = 24
@@ -46,7 +48,10 @@ LABELS = ("negative", "neutral", "positive")
 
 @dataclass(frozen=True)
 class TinyModel:
-    """A checkpoint as transformers loads it, and the same as an OnnxModel and as a bundle."""
+    """A checkpoint as transformers loads it, and the same as an OnnxModel and as a bundle.
+
+    ``golden.jsonl`` holds what transformers answers to ``TEXTS``, one text at a time.
+    """
 
     checkpoint: Path
     fp32: OnnxModel
@@ -55,10 +60,11 @@ class TinyModel:
 
 def build(folder: Path, family: Family, labels: tuple[str, ...] = LABELS) -> TinyModel:
     model, tokenizer = _checkpoint(folder / "checkpoint", family, labels)
-    fp32 = _onnx(folder, model, labels, int(tokenizer.pad_token_id))
+    fp32 = _onnx(folder, model, labels, tokenizer)
     int8 = _quantized(folder, fp32)
     (folder / "bundle").mkdir()
-    layout.assemble({"int8": int8, "fp32": fp32}, {}, folder / "bundle", name=family, data="")
+    work = Work(path=folder, name=family)
+    Package().run(Inputs(variants={"int8": int8, "fp32": fp32}), folder / "bundle", work)
     return TinyModel(folder / "checkpoint", fp32, folder / "bundle")
 
 
@@ -108,9 +114,16 @@ def _roberta_tokenizer() -> PreTrainedTokenizerBase:
     return RobertaTokenizer(vocab=vocabulary, merges=merges, model_max_length=MAX_LENGTH)
 
 
-def _onnx(folder: Path, model: PreTrainedModel, labels: tuple[str, ...], pad: int) -> OnnxModel:
+def _onnx(
+    folder: Path,
+    model: PreTrainedModel,
+    labels: tuple[str, ...],
+    tokenizer: PreTrainedTokenizerBase,
+) -> OnnxModel:
     path = folder / "fp32"
     path.mkdir()
+    lines = [json.dumps(_answer(model, tokenizer, text)) for text in TEXTS]
+    (path / "golden.jsonl").write_text("\n".join(lines) + "\n")
     onnx_ir.save(export(model), path / "model.onnx")
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         shutil.copy(folder / "checkpoint" / name, path / name)
@@ -121,11 +134,21 @@ def _onnx(folder: Path, model: PreTrainedModel, labels: tuple[str, ...], pad: in
             task="text-classification",
             labels=labels,
             max_length=MAX_LENGTH,
-            pad_token_id=pad,
+            pad_token_id=int(tokenizer.pad_token_id),
             graphs={"model": graph},
             provenance=Provenance(source="tests"),
         )
     )
+
+
+def _answer(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text: str
+) -> dict[str, object]:
+    """A golden line, by transformers and torch alone."""
+    encoded = tokenizer(text, truncation=True, return_tensors="pt")
+    with torch.no_grad():
+        logits = model(**encoded).logits[0]
+    return {"text": text, "ids": encoded["input_ids"][0].tolist(), "logits": logits.tolist()}
 
 
 def _quantized(folder: Path, fp32: OnnxModel) -> OnnxModel:
