@@ -156,22 +156,35 @@ def _function_problems(model: Any, functions: Mapping[_Key, Any]) -> Iterator[st
 def _part_problems(model: Any) -> Iterator[str]:
     """Parts that no exporter of transformers writes and few readers check, and impossible axes."""
     told = set()
-    for kind, part in _parts(model):
+    for part in _parts(model):
+        kind = part.DESCRIPTOR.name
         if kind in _FORBIDDEN and kind not in told:
             told.add(kind)
             yield f"the file holds {_FORBIDDEN[kind]}"
         if kind == "ValueInfoProto":
             yield from _axis_problems(part)
+        if not _is_text(part):
+            yield f"the file holds a {kind} with text that is not UTF-8"
 
 
-def _parts(message: Any) -> Iterator[tuple[str, Any]]:
-    """Every message below ``message`` and the name of its kind."""
+def _parts(message: Any) -> Iterator[Any]:
+    """``message`` and every message below it."""
+    yield message
     for field, value in message.ListFields():
         if field.message_type is None:
             continue
         for inner in value if isinstance(value, Sequence) else (value,):
-            yield field.message_type.name, inner
             yield from _parts(inner)
+
+
+def _is_text(part: Any) -> bool:
+    """Whether its fields of text are; protobuf hands out those that are not as bytes."""
+    for field, value in part.ListFields():
+        if field.type == field.TYPE_STRING:
+            texts = (value,) if isinstance(value, str | bytes) else value
+            if any(isinstance(text, bytes) for text in texts):
+                return False
+    return True
 
 
 def _axis_problems(value: Any) -> Iterator[str]:

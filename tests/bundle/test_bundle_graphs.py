@@ -94,6 +94,11 @@ def headless() -> onnx.ModelProto:
     return made
 
 
+def misspelt(made: onnx.ModelProto, name: str) -> bytes:
+    """``made`` with a byte in ``name`` that UTF-8 does not have."""
+    return made.SerializeToString().replace(name.encode(), b"\xff" * len(name))
+
+
 LONG = "n" * (graphs.MAX_NAME + 1)
 HOSTILE: dict[str, tuple[onnx.ModelProto | bytes, str]] = {
     "custom operator": (model([node("Steal", domain="my.lib")]), "of the domain 'my.lib'"),
@@ -140,6 +145,11 @@ HOSTILE: dict[str, tuple[onnx.ModelProto | bytes, str]] = {
         model([helper.make_node("Relu", ["x"], ["y"], **{LONG: 1})]),
         "1024",
     ),
+    "name of no text": (
+        misspelt(model(), "first"),
+        "holds a NodeProto with text that is not UTF-8",
+    ),
+    "axis of no text": (misspelt(model(axis="batch"), "batch"), "that is not UTF-8"),
     "empty file": (b"", "holds no graph"),
     "cut short": (model().SerializeToString()[:-5], "not a readable ONNX file"),
     "text": (b'{"irVersion": "8"}', "not a readable ONNX file"),
