@@ -39,7 +39,7 @@ def pack(folder: Path, target: Path, *, force: bool = False) -> None:
     with disk.translated("write", target):
         for wrong, what in (
             (target.resolve().is_relative_to(folder.resolve()), "is inside the bundle"),
-            (target.is_dir(), "is a folder; name the file to write"),
+            (target.exists() and not target.is_file(), "is no file; name the one to write"),
         ):
             if wrong:
                 raise UsageError(f"{target} {what}")
@@ -74,7 +74,7 @@ def _check_same(chunks: Iterator[bytes], target: Path) -> None:
     made = hashlib.sha256()
     for chunk in chunks:
         made.update(chunk)
-    if not target.is_file() or disk.sha256(target) != made.hexdigest():
+    if disk.sha256(target) != made.hexdigest():
         raise UsageError(f"{target} exists with other content; force its replacement")
 
 

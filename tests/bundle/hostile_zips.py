@@ -202,6 +202,17 @@ def _cut(count: int) -> Callable[[Files], bytes]:
     return lambda files: build(sound(files))[:-count]
 
 
+def _entry_patched(place: int, value: bytes) -> Callable[[Files], bytes]:
+    """The last entry of the directory with other bytes at ``place``."""
+
+    def made(files: Files) -> bytes:
+        data = build(sound(files))
+        at = data.rindex(b"PK\1\2") + place
+        return data[:at] + value + data[at + len(value) :]
+
+    return made
+
+
 def _hidden(files: Files) -> bytes:
     """The last member is in no directory."""
     secret = Entry(b"evil", b"evil")
@@ -228,6 +239,9 @@ WHOLE: dict[str, Case] = {
     "comment of a member": (but(comment=b"hello"), "comments"),
     "member on another disk": (but(disk=1), "disks"),
     "second disk": (_ending(End(disk=1)), "disks"),
+    "directory on a second disk": (_ending(End(first_disk=1)), "disks"),
+    "directory without its signature": (_entry_patched(0, b"PK\1\3"), "directory is damaged"),
+    "directory entry that is too long": (_entry_patched(30, b"\xff\1"), "directory is damaged"),
     "half of it on another disk": (_ending(End(here=1)), "disks"),
     "too few entries announced": (_ending(End(count=1, here=1)), "more in it"),
     "no entries announced": (_ending(End(count=0, here=0)), "more in it"),

@@ -131,12 +131,15 @@ def test_packing_over_the_same_bytes_is_fine_and_over_others_takes_force(
     assert target.read_bytes() == made
 
 
-@pytest.mark.parametrize("inside", ["bundle/a.zip", "bundle/onnx/../b.zip", "bundle/onnx", "."])
-def test_packing_into_the_bundle_or_onto_a_folder(
+@pytest.mark.parametrize(
+    "inside", ["bundle/a.zip", "bundle/onnx/../b.zip", "bundle/onnx", ".", "pipe"]
+)
+def test_packing_into_the_bundle_or_onto_what_is_no_file(
     inside: str, bundle: Path, tmp_path: Path
 ) -> None:
+    os.mkfifo(tmp_path / "pipe")
     before = snapshot(tmp_path)
-    with pytest.raises(UsageError, match=r"is inside the bundle|is a folder"):
+    with pytest.raises(UsageError, match=r"is inside the bundle|is no file"):
         archive.pack(bundle, tmp_path / inside, force=True)
     assert snapshot(tmp_path) == before
 

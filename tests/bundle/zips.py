@@ -97,6 +97,7 @@ class End:
     length: int | None = None
     start: int | None = None
     disk: int = 0
+    first_disk: int = 0
     comment: bytes = b""
     comment_length: int | None = None
     zip64: Mapping[str, int] | None = None
@@ -120,7 +121,7 @@ class End:
 
     def _short(self, said: Mapping[str, int]) -> bytes:
         return struct.pack(
-            "<4s4H2LH", b"PK\5\6", self.disk, self.disk, said["here"], said["count"],
+            "<4s4H2LH", b"PK\5\6", self.disk, self.first_disk, said["here"], said["count"],
             said["length"], said["start"],
             len(self.comment) if self.comment_length is None else self.comment_length,
         ) + self.comment  # fmt: skip
