@@ -88,7 +88,6 @@ def name_problem(name: str) -> str | None:
     parts = name.split("/")
     reserved = any(p.partition(".")[0].rstrip(" ").upper() in _DEVICES for p in parts)
     for wrong, what in (
-        (not name, "is an empty name"),
         (any(part in {"", ".", ".."} for part in parts), "is no plain relative path"),
         (any(_is_unprintable(char) for char in name), "has unprintable characters in its name"),
         (any(char in name for char in '\\:*?"<>|'), "has characters Windows does not allow"),
