@@ -21,7 +21,7 @@ _OLDEST = (3, 11)
 _FREE = 5 * 10**9
 _BUILD = ("torch", "transformers", "optimum", "neural-compressor", "onnx", "onnx-ir", "onnxscript")
 _RUNTIME = ("numpy", "tokenizers")
-_CUDA_LIBRARIES = ("libcudart.so.12", "libcublas.so.12", "libcudnn.so.9")
+_CUDA_LIBRARIES = ("libcudart.so.13", "libcublas.so.13", "libcudnn.so.9")
 _INT8 = {
     "amx_int8": "AMX",
     "avx512_vnni": "AVX512-VNNI",
