@@ -62,6 +62,7 @@ def assemble(  # noqa: PLR0913 - one call, everything named
     for file in COMMON:
         if (first.path / file).exists():
             disk.copy_file(first.path / file, into / file)
+    _keep_readable(into / "tokenizer_config.json")
     ordered = _ordered(models)
     draft = Manifest(
         name=name,
@@ -105,10 +106,37 @@ def _finish(made: Manifest, into: Path) -> None:
     manifest.write(made.model_copy(update={"files": {**made.files, **about}}), into)
 
 
+def _keep_readable(file: Path) -> None:
+    """Tokenizer settings of transformers 5 say in the words of transformers 4 what both read.
+
+    The generic class has a new name there, and further special tokens are a list under a name that
+    held an object before; transformers 4, optimum's ORTModel among it, fails on either.
+    """
+    if not file.exists():
+        return
+    settings = _object(file)
+    before = dict(settings)
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    if isinstance(settings.get("extra_special_tokens"), list):
+        settings["additional_special_tokens"] = settings.pop("extra_special_tokens")
+    if settings != before:
+        disk.write_json(file, settings)
+
+
 def _config(into: Path) -> dict[str, Any]:
     """``config.json``, where there is one."""
     file = into / "config.json"
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return _object(file) if file.exists() else {}
+
+
+def _object(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StageError(f"{file.name} is damaged: {error}") from error
+    if not isinstance(found, dict):
+        raise StageError(f"{file.name} is damaged: it holds no object")
     return found
 
 

@@ -10,7 +10,7 @@ from edgepipe import disk
 from edgepipe.artifacts import Bundle, GraphRecord, OnnxModel, Provenance, SessionSettings
 from edgepipe.bundle import layout, manifest
 from edgepipe.bundle.manifest import Accuracy
-from edgepipe.errors import StageError
+from edgepipe.errors import BundleError, StageError
 from edgepipe.runtime import manifest as light
 from edgepipe.runtime.choose import choose
 from tests.bundle.variants import variant
@@ -199,6 +199,34 @@ def test_another_problem_type_is_refused(tmp_path: Path) -> None:
     (models["other"].path / "config.json").write_text('{"problem_type": "regression"}')
     with pytest.raises(StageError, match="one and other have different problem types"):
         layout.check(models)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ({"tokenizer_class": "TokenizersBackend"}, {"tokenizer_class": "PreTrainedTokenizerFast"}),
+        ({"extra_special_tokens": ["[X]"]}, {"additional_special_tokens": ["[X]"]}),
+        ({"extra_special_tokens": {"x": "[X]"}}, {"extra_special_tokens": {"x": "[X]"}}),
+        ({"tokenizer_class": "BertTokenizer"}, {"tokenizer_class": "BertTokenizer"}),
+    ],
+)
+def test_tokenizer_settings_are_what_transformers_4_reads_as_well(
+    tmp_path: Path, written: dict[str, object], kept: dict[str, object]
+) -> None:
+    """tests/contracts/test_ort_model.py tries it there."""
+    model = variant(tmp_path / "a")
+    (model.path / "tokenizer_config.json").write_text(json.dumps(written))
+    made = assembled(tmp_path / "into", model)
+    assert json.loads((made.path / "tokenizer_config.json").read_text()) == kept
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_damaged_settings_are_named(tmp_path: Path, file: str, text: str) -> None:
+    model = variant(tmp_path / "a")
+    (model.path / file).write_text(text)
+    with pytest.raises((StageError, BundleError), match=file.replace(".", r"\.")):
+        assembled(tmp_path / "into", model)
 
 
 def test_no_variant_is_no_bundle() -> None:

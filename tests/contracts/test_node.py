@@ -19,7 +19,7 @@ NODE = shutil.which("node")
 pytestmark = [needs_modules, pytest.mark.skipif(not NODE, reason="node is not installed")]
 
 
-@pytest.fixture(scope="module", params=["bert", "roberta"])
+@pytest.fixture(scope="module", params=["roberta", "scratch"])
 def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
     torch.set_num_threads(1)
     return build(tmp_path_factory.mktemp("node"), request.param)

@@ -19,6 +19,7 @@ from transformers import (
     BertTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForSequenceClassification,
     RobertaTokenizer,
@@ -30,7 +31,8 @@ from edgepipe.convert.exporter import export, input_names
 from edgepipe.stage import Work
 from edgepipe.stages.package import Inputs, Package
 
-Family = Literal["bert", "roberta"]
+Family = Literal["bert", "roberta", "scratch"]
+"""``scratch`` is a BERT whose tokenizer has no class of its own, as models from scratch have it."""
 MAX_LENGTH = 24
 TEXTS = [
     "a quiet film that stays with you .",
@@ -71,7 +73,12 @@ def build(folder: Path, family: Family, labels: tuple[str, ...] = LABELS) -> Tin
 def _checkpoint(
     folder: Path, family: Family, labels: tuple[str, ...]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    tokenizer = _bert_tokenizer() if family == "bert" else _roberta_tokenizer()
+    makers = {
+        "bert": _bert_tokenizer,
+        "roberta": _roberta_tokenizer,
+        "scratch": _generic_tokenizer,
+    }
+    tokenizer = makers[family]()
     torch.manual_seed(0)
     shape = {
         "vocab_size": len(tokenizer),
@@ -87,9 +94,9 @@ def _checkpoint(
         "attn_implementation": "eager",
     }
     model = (
-        BertForSequenceClassification(BertConfig(**shape))
-        if family == "bert"
-        else RobertaForSequenceClassification(RobertaConfig(**shape))
+        RobertaForSequenceClassification(RobertaConfig(**shape))
+        if family == "roberta"
+        else BertForSequenceClassification(BertConfig(**shape))
     ).eval()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -100,6 +107,19 @@ def _bert_tokenizer() -> PreTrainedTokenizerBase:
     trained = BertWordPieceTokenizer()
     trained.train_from_iterator(TEXTS, vocab_size=200, min_frequency=1, show_progress=False)
     return BertTokenizer(vocab=trained.get_vocab(), model_max_length=MAX_LENGTH)
+
+
+def _generic_tokenizer() -> PreTrainedTokenizerBase:
+    backend = _bert_tokenizer().backend_tokenizer
+    special = {
+        f"{name}_token": f"[{name.upper()}]" for name in ("unk", "pad", "cls", "sep", "mask")
+    }
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=MAX_LENGTH,
+        extra_special_tokens=["[MASK]"],
+        **special,
+    )
 
 
 def _roberta_tokenizer() -> PreTrainedTokenizerBase:
