@@ -52,24 +52,45 @@ def _siblings(sys: Path, cpu: int) -> str:
 
 
 def _quota(proc: Path, sys: Path) -> float:
-    """CPUs that the cgroups (version 2) of this process grant it; infinity without a limit."""
+    """CPUs that the cgroups of this process grant it; infinity without a limit."""
     try:
         lines = (proc / "self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return math.inf
-    group = next((line.removeprefix("0::/") for line in lines if line.startswith("0::")), "")
-    root = sys / "fs/cgroup"
-    folders = [root / group, *(root / group).parents]
-    return min((_limit(f / "cpu.max") for f in folders if f.is_relative_to(root)), default=math.inf)
+    limits = [math.inf]
+    for line in lines:
+        _, controllers, group = line.split(":", 2)  # man 7 cgroups, /proc/[pid]/cgroup
+        if not controllers:
+            limits += map(_limit_v2, _upwards(sys / "fs/cgroup", group))
+        elif "cpu" in controllers.split(","):
+            for mount in {"cpu", controllers}:
+                limits += map(_limit_v1, _upwards(sys / "fs/cgroup" / mount, group))
+    return min(limits)
 
 
-def _limit(path: Path) -> float:
+def _upwards(root: Path, group: str) -> list[Path]:
+    """The folder of a group and of every group around it; inside a container only ``root`` is."""
+    folder = root / group.lstrip("/")
+    return [one for one in (folder, *folder.parents) if one.is_relative_to(root)]
+
+
+def _limit_v2(folder: Path) -> float:
     """``cpu.max`` holds "max 100000" or "quota period", in microseconds."""
     try:
-        quota, period = path.read_text(encoding="ascii").split()
+        quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
         return float(quota) / float(period)  # float("max") is a ValueError: no limit
     except (OSError, ValueError):
         return math.inf
+
+
+def _limit_v1(folder: Path) -> float:
+    """Two files hold quota and period, in microseconds; a quota of -1 is no limit."""
+    try:
+        quota = float((folder / "cpu.cfs_quota_us").read_text(encoding="ascii"))
+        period = float((folder / "cpu.cfs_period_us").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return math.inf
+    return quota / period if quota > 0 else math.inf
 
 
 class Concurrency(NamedTuple):

@@ -35,10 +35,9 @@ def replay(classifier: TextClassifier, folder: Path) -> float:
     tolerance = classifier.variant.tolerance
     if tolerance is None:
         raise BundleError(f"{folder}: the variant {classifier.variant.name!r} has no tolerance")
-    off = max(
-        _difference(classifier, line, f"{path}:{number}")
-        for number, line in enumerate(_read(path, len(classifier.labels)), start=1)
-    )
+    lines = enumerate(_read(path, len(classifier.labels)), start=1)
+    differences = [_difference(classifier, line, f"{path}:{number}") for number, line in lines]
+    off = float(np.max(differences))  # unlike max, it passes on what is not a number
     if not off <= tolerance:  # so that NaN fails
         raise BundleError(
             f"{path}: the variant {classifier.variant.name!r} is off by {off:.3g} here, and its "

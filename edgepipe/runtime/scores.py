@@ -54,7 +54,7 @@ def best(logits: Floats, labels: Sequence[str], function: Activation) -> list[Pr
     tops: Iterable[tuple[int, float]]
     if len(labels) > _FEW:
         found = scores(logits, function)
-        tops = zip(found.argmax(axis=-1).tolist(), found.max(axis=-1).tolist(), strict=True)
+        tops = zip(logits.argmax(axis=-1).tolist(), found.max(axis=-1).tolist(), strict=True)
     else:
         top_of = _TOP[function]
         tops = [top_of(row) for row in logits.tolist()]

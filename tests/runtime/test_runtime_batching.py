@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgepipe.runtime.batching import BUDGET, mask, pad, plan
+from edgepipe.runtime.batching import BUDGET, mask, pad, plan, share
 
 
 def test_by_hand() -> None:
@@ -42,3 +42,18 @@ def test_padding_and_mask_by_hand() -> None:
     assert padded.tolist() == [[5, 6, 7], [8, 9, 9]]
     assert mask([3, 1]).tolist() == [[1, 1, 1], [1, 0, 0]]
     assert padded.dtype == mask([3, 1]).dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("tokens", "workers", "expected"),
+    [
+        (10, 1, BUDGET),
+        (9999, 1, BUDGET),
+        (400, 2, 200),
+        (300, 2, 150),
+        (10, 2, 128),
+        (9999, 4, 256),
+    ],
+)
+def test_the_budget_of_a_worker(tokens: int, workers: int, expected: int) -> None:
+    assert share(tokens, workers) == expected

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edgepipe.runtime.cpu import cpu_features, usable_cores
+from edgepipe.errors import UsageError
+from edgepipe.runtime.cpu import concurrency, cpu_features, usable_cores
 
 
 def write(path: Path, text: str) -> Path:
@@ -88,7 +89,51 @@ def test_a_namespace_shows_its_limit_at_the_root(tmp_path: Path, affinity: set[i
     assert usable_cores(proc, sys) == 1
 
 
+def old_limit(folder: Path, quota: int) -> None:
+    write(folder / "cpu.cfs_quota_us", f"{quota}\n")
+    write(folder / "cpu.cfs_period_us", "100000\n")
+
+
+@pytest.mark.parametrize(("quota", "cores"), [(-1, 4), (200000, 2), (150000, 2), (10000, 1)])
+@pytest.mark.parametrize("place", ["cpu/docker/a", "cpu,cpuacct/docker", "cpu,cpuacct"])
+def test_a_quota_of_version_1(
+    tmp_path: Path, affinity: set[int], place: str, quota: int, cores: int
+) -> None:
+    affinity |= {0, 1, 2, 3}
+    group = "5:memory:/docker/a\n4:cpu,cpuacct:/docker/a\n1:name=systemd:/\n0::/\n"
+    proc, sys = machine(tmp_path, ["0", "1", "2", "3"], group)
+    old_limit(sys / "fs/cgroup/memory/docker/a", 100)  # no controller of CPUs
+    old_limit(sys / "fs/cgroup" / place, quota)
+    assert usable_cores(proc, sys) == cores
+
+
 def test_without_affinity_all_cpus_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     assert usable_cores(tmp_path, tmp_path) == 6
+
+
+@pytest.mark.parametrize(
+    ("threads", "workers", "expected"),
+    [
+        (None, 1, (6, 1)),
+        (None, None, (1, 6)),
+        (None, 4, (1, 4)),
+        (None, 7, (1, 7)),
+        (2, None, (2, 3)),
+        (9, None, (9, 1)),
+        (3, 3, (3, 3)),
+    ],
+)
+def test_threads_and_workers_of_six_cores(
+    threads: int | None, workers: int | None, expected: tuple[int, int]
+) -> None:
+    assert concurrency(threads, workers, 6) == expected
+
+
+@pytest.mark.parametrize("wrong", [0, -1])
+def test_less_than_one_thread_or_worker(wrong: int) -> None:
+    with pytest.raises(UsageError, match=f"threads is {wrong}; it must be at least 1"):
+        concurrency(wrong, 1, 6)
+    with pytest.raises(UsageError, match=f"workers is {wrong}; it must be at least 1"):
+        concurrency(1, wrong, 6)

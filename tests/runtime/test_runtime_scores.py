@@ -50,6 +50,42 @@ def test_best() -> None:
     assert all(type(one["score"]) is float for one in found)
 
 
+@pytest.mark.parametrize("function", ["softmax", "sigmoid", "none"])
+@pytest.mark.parametrize("count", [1, 2, 7, 64, 65, 300])
+def test_best_is_the_largest_of_the_scores(function, count: int) -> None:
+    """However many labels: the best of a few is found without numpy."""
+    logits = np.random.default_rng(count).normal(0, 4, (50, count)).astype(np.float32)
+    exponents = np.exp(logits.astype(np.float64))
+    expected = {
+        "softmax": exponents / exponents.sum(axis=1, keepdims=True),
+        "sigmoid": exponents / (1 + exponents),
+        "none": logits,
+    }[function]
+    labels = tuple(map(str, range(count)))
+    found = best(logits, labels, function)
+    assert [one["label"] for one in found] == [labels[n] for n in logits.argmax(axis=1)]
+    tolerance = 1e-7 if count <= 64 else 1e-6  # above, in float32
+    assert [one["score"] for one in found] == pytest.approx(expected.max(axis=1), rel=tolerance)
+    assert all(type(one["score"]) is float for one in found)
+
+
+@pytest.mark.parametrize("function", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("count", [2, 65])
+def test_best_of_what_is_very_large(function, count: int) -> None:
+    logits = np.full((2, count), -1e4, np.float32)
+    logits[0, 1] = 1e4
+    first, second = best(logits, tuple(map(str, range(count))), function)
+    assert first == {"label": "1", "score": 1}
+    assert second["score"] == pytest.approx({"softmax": 1 / count, "sigmoid": 0}[function])
+
+
+@pytest.mark.parametrize("function", ["softmax", "sigmoid", "none"])
+@pytest.mark.parametrize("count", [1, 65])
+def test_what_is_not_a_number_stays_so(function, count: int) -> None:
+    (found,) = best(np.full((1, count), np.nan, np.float32), ["x"] * count, function)
+    assert math.isnan(found["score"])
+
+
 def test_of_equals_the_first_label_is_best() -> None:
     assert best(np.zeros((1, 3), np.float32), LABELS, "softmax")[0]["label"] == "a"
 
