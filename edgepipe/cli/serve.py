@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 from pathlib import Path
 from typing import Literal
 
 import click
 
 from edgepipe.cli.console import say
+
+
+def _number(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    """NaN lies in every range, as click compares."""
+    if math.isnan(value):
+        raise click.BadParameter("nan is no number", context, parameter)
+    return value
 
 
 @click.command("serve")
@@ -65,6 +73,7 @@ from edgepipe.cli.console import say
 @click.option(
     "--delay-ms",
     type=click.FloatRange(min=0, max=1000),
+    callback=_number,
     default=0.0,
     show_default=True,
     help="How long a free worker waits for a fuller batch.",
@@ -72,6 +81,7 @@ from edgepipe.cli.console import say
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True, max=3600),
+    callback=_number,
     default=10.0,
     show_default=True,
     help="Seconds for a request; then 503, and what has not begun is not computed.",

@@ -96,8 +96,9 @@ def _content_policy(page: str) -> str:
         f"{kind}-src " + " ".join(f"'sha256-{_hash(text)}'" for text in _inner(page, tag))
         for kind, tag in (("style", "style"), ("script", "script"))
     ]
-    rest = "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    return "; ".join(["default-src 'none'", *allowed, rest])
+    here = ("img-src data:", "connect-src 'self'")
+    none = ("base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'")
+    return "; ".join(["default-src 'none'", *allowed, *here, *none])
 
 
 def _inner(page: str, tag: str) -> list[str]:

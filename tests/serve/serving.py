@@ -16,7 +16,7 @@ import httpx
 from edgepipe.runtime.aio import AsyncClassifier, Inferring
 from edgepipe.serve.app import application
 from edgepipe.serve.limits import Limits
-from edgepipe.serve.server import Server
+from edgepipe.serve.server import Server, listen
 from edgepipe.serve.service import Loaded, Service
 from tests.runtime.gated import PATIENCE
 
@@ -73,7 +73,7 @@ def listening(
             up.set()
             await running
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=lambda: asyncio.run(main(listener)), daemon=True)
         thread.start()
         try:
@@ -105,13 +105,14 @@ async def asked(  # noqa: PLR0913 - a request has that many parts
     headers: Sequence[tuple[bytes, bytes]] = JSON,
     *,
     broken_off: bool = False,
+    into: Reply | None = None,
 ) -> Reply:
     """One request over plain ASGI, ten times quicker than httpx. ``broken_off``: it never ends."""
     messages = [
         {"type": "http.request", "body": chunk, "more_body": broken_off or n + 1 < len(chunks)}
         for n, chunk in enumerate(chunks)
     ]
-    remaining, answered, found = iter(messages), asyncio.Event(), Reply()
+    remaining, answered, found = iter(messages), asyncio.Event(), into or Reply()
 
     async def receive() -> Mapping[str, Any]:
         for message in remaining:

@@ -175,7 +175,7 @@ def test_a_client_that_leaves_is_not_computed_for(gated: Gated) -> None:
             await gated.busy()
             left = await gone(application(service), front)
             assert left.status == 499
-            assert front.waiting == 0
+            await until(lambda: front.waiting == 0)
             gated.gate.set()
             assert (await blocker).status_code == 200
 
@@ -225,7 +225,7 @@ def test_a_full_queue_is_503_at_once(gated: Gated) -> None:
             assert (await client.post("/predict", json={"text": "4"})).status_code == 200
 
     awaited(work)
-    assert sum(gated.ran, []) == [1] * 4
+    assert [length for batch in gated.ran for length in batch] == [1] * 4
 
 
 def test_a_deadline_is_503_and_not_computed(gated: Gated) -> None:
@@ -260,7 +260,7 @@ def test_a_model_that_breaks_is_500_and_tells_nothing() -> None:
             for _ in range(2):
                 found = Reply()
                 with pytest.raises(RuntimeError, match="secret"):  # for the server's own log
-                    await asked_into(found, app, b'{"text": "1"}')
+                    await asked(app, "POST", "/predict", [b'{"text": "1"}'], into=found)
                 assert found.status == 500
                 assert found.json() == {"error": "internal error"}
             found = await asked(app, "POST", "/predict", [b'{"text": "2"}'])
@@ -269,18 +269,6 @@ def test_a_model_that_breaks_is_500_and_tells_nothing() -> None:
             assert (await client.get("/health")).status_code == 200
 
     awaited(work)
-
-
-async def asked_into(found: Reply, app: Any, body: bytes) -> None:
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Any) -> None:
-        found.status = message.get("status", found.status)
-        found.body += message.get("body", b"")
-
-    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": JSON}
-    await app(scope, receive, send)
 
 
 def test_errors_tell_no_path_no_version_and_no_server(classifier: TextClassifier) -> None:
@@ -303,7 +291,7 @@ def test_every_answer_is_the_direct_one_whoever_asks_beside(classifier: TextClas
     wanted = [classifier(text, top_k=None) for text in texts]
 
     async def work() -> list[Any]:
-        async with served(classifier, workers=2) as (_, service):
+        async with served(classifier, workers=2, queue=400) as (_, service):
             app = application(service)
 
             async def one(text: str) -> Any:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -20,6 +21,7 @@ from tests.runtime.gated import Gated
 from tests.runtime.tiny_onnx import Tiny
 from tests.serve.serving import asked, awaited, served
 
+KIND = {"Content-Type": "application/json"}
 TEXTS = ["good film", "bad", "the very very bad plot", ""]
 
 
@@ -36,7 +38,10 @@ def expected(tiny: Tiny, text: str) -> list[dict[str, Any]]:
 def posted(classifier: TextClassifier, *bodies: object) -> list[httpx.Response]:
     async def work() -> list[httpx.Response]:
         async with served(classifier) as (client, _):
-            return [await client.post("/predict", json=body) for body in bodies]
+            return [
+                await client.post("/predict", content=json.dumps(body), headers=KIND)
+                for body in bodies
+            ]
 
     found: list[httpx.Response] = awaited(work)
     return found
@@ -128,6 +133,7 @@ def test_metrics_count_what_happened(gated: Gated) -> None:
             second = asyncio.create_task(client.post("/predict", json={"texts": ["1 1", "2 2"]}))
             while "edgepipe_waiting_texts 2.0" not in (page := await client.get("/metrics")).text:
                 assert page.headers["content-type"].startswith("text/plain")
+                await asyncio.sleep(0)
             gated.gate.set()
             await asyncio.gather(first, second)
             await client.get("/predict")
