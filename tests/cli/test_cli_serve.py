@@ -107,7 +107,8 @@ def test_a_port_in_use_is_one_error(edgepipe: Run, bundle: Path) -> None:
 @pytest.mark.parametrize(
     "option",
     [("--port", "65536"), ("--workers", "0"), ("--timeout", "0"), ("--timeout", "nan"),
-     ("--delay-ms", "-1"), ("--delay-ms", "nan"), ("--queue", "0"), ("--max-body", "none"), ("--host", "no.such.invalid")],
+     ("--delay-ms", "-1"), ("--delay-ms", "nan"), ("--queue", "0"),
+     ("--max-body", "none"), ("--host", "no.such.invalid")],
 )  # fmt: skip
 def test_an_option_that_does_not_fit_is_a_wrong_call(
     edgepipe: Run, bundle: Path, option: tuple[str, str]
