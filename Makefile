@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo tiny test check format crash clean
+.PHONY: help setup demo tiny test check format crash optimum clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1: /'
@@ -56,5 +56,13 @@ format: setup ## mend what the linter and the formatter can
 crash: setup ## kill, or fill the disk, at every disk operation of a run
 	$(BIN)/python tests/end_to_end/crash_matrix.py
 
+.venv-optimum/.ready: benchmarks/peers/optimum.txt
+	$(PYTHON) -m venv .venv-optimum
+	.venv-optimum/bin/python -m pip install --quiet --requirement benchmarks/peers/optimum.txt
+	touch $@
+
+optimum: setup .venv-optimum/.ready ## whether optimum's ORTModel, in an environment of its own, loads bundles
+	EDGEPIPE_OPTIMUM_PYTHON=$(CURDIR)/.venv-optimum/bin/python $(BIN)/python -m pytest tests/contracts/test_ort_model.py
+
 clean: ## remove the environment and what runs left behind
-	rm -rf $(VENV) artifacts/*/ tests/node/node_modules
+	rm -rf $(VENV) .venv-optimum artifacts/*/ tests/node/node_modules
