@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -31,6 +33,8 @@ class Workers:
         if helpers < 1:
             _work_off(left, work)
             return
+        from concurrent.futures import wait
+
         pool = self._started()
         futures = [pool.submit(_work_off, left, work) for _ in range(helpers)]
         try:
@@ -53,6 +57,8 @@ class Workers:
         Without a lock, which a forked child might find locked forever: two threads may make a pool
         each, and the threads of the one that is replaced end after their work.
         """
+        from concurrent.futures import ThreadPoolExecutor
+
         pool = self._pool
         if pool is None or pool[0] != os.getpid():
             self._pool = pool = (os.getpid(), ThreadPoolExecutor(self.count - 1, "edgepipe"))
