@@ -127,7 +127,7 @@ def _load(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         message = f"{path.parent} is not a bundle: it has no {MANIFEST}"
         raise BundleError(f"{message}; a run of edgepipe writes one beside the model") from error
-    except (OSError, ValueError) as error:  # ValueError: not JSON, or not UTF-8
+    except (OSError, ValueError, RecursionError) as error:  # no JSON, no UTF-8, nested too deeply
         raise BundleError(f"{path} is damaged: {error}; {_AGAIN}") from error
     if not isinstance(content, dict):
         raise BundleError(f"{path} is damaged: it holds no object; {_AGAIN}")

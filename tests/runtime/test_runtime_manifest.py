@@ -77,8 +77,8 @@ def test_a_folder_without_a_manifest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b'{"schema": 1', b"\xff\xfe", b"[1]", b"null"],
-    ids=["empty", "cut", "no UTF-8", "a list", "null"],
+    [b"", b'{"schema": 1', b"\xff\xfe", b"[1]", b"null", b"[" * 200_000],
+    ids=["empty", "cut", "no UTF-8", "a list", "null", "nested too deeply"],
 )
 def test_a_damaged_manifest(folder: Path, content: bytes) -> None:
     (folder / "edgepipe.json").write_bytes(content)

@@ -3,22 +3,25 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from edgepipe.errors import BundleError, UsageError
+from edgepipe.errors import BundleError, DeviceError, UsageError
+from edgepipe.runtime import cuda
 from edgepipe.runtime.manifest import Graph, Manifest, SessionSettings
 from edgepipe.runtime.network import Network
-from edgepipe.runtime.session import SessionPlan
+from edgepipe.runtime.session import Device, SessionPlan, open_session
 from tests.runtime.tiny_onnx import Tiny, model, node, token_ids, value
 
 
-def network_of(path: Path, graph: Graph, labels: int = 3) -> Network:
+def network_of(path: Path, graph: Graph, labels: int = 3, device: Device = "cpu") -> Network:
     names = tuple(map(str, range(labels)))
     manifest = Manifest("tiny", "text-classification", names, 16, 0, (), {})
-    return Network(SessionPlan(path, SessionSettings(), "cpu", threads=1), graph, manifest)
+    return Network(SessionPlan(path, SessionSettings(), device, threads=1), graph, manifest)
 
 
 def promised(*inputs: str, outputs: tuple[str, ...] = ("logits",)) -> Graph:
@@ -99,6 +102,70 @@ def test_after_close_every_call_is_refused(bundle: Path, tiny: Tiny) -> None:
     ids = np.ones((1, 3), np.int64)
     with pytest.raises(UsageError, match="is closed"):
         network.run(ids, ids, ids)
+
+
+def test_what_the_model_cannot_digest(bundle: Path, tiny: Tiny) -> None:
+    network = network_of(bundle / "onnx/model.onnx", promised(*tiny.inputs))
+    ones = np.ones((1, 3), np.int64)
+    with pytest.raises(BundleError, match=r"model.onnx failed on its input: .*out of data bounds"):
+        network.run(99 * ones, ones, ones)
+    assert network.run(ones, ones, ones).shape == (1, 3)
+
+
+def test_memory_that_has_run_out(bundle: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = network_of(bundle / "onnx/model.onnx", promised(*tiny.inputs))
+    ones = np.ones((1, 3), np.int64)
+
+    def full(feed: dict[str, np.ndarray]) -> np.ndarray:
+        raise MemoryError("std::bad_alloc")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(network._runner, "run", full)
+        with pytest.raises(DeviceError, match="ran out of memory on cpu"):
+            network.run(ones, ones, ones)
+    assert network.run(ones, ones, ones).shape == (1, 3)
+
+
+def test_closed_while_a_run_is_about_to_begin(
+    bundle: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = network_of(bundle / "onnx/model.onnx", promised(*tiny.inputs))
+    ones = np.ones((1, 3), np.int64)
+
+    def too_late(feed: dict[str, np.ndarray]) -> np.ndarray:
+        network.close()
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    monkeypatch.setattr(network._runner, "run", too_late)
+    with pytest.raises(UsageError, match="is closed"):
+        network.run(ones, ones, ones)
+
+
+def test_for_cuda_inputs_and_outputs_are_bound(
+    bundle: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With buffers on the CPU, where there is no GPU."""
+    real, made = cuda.BoundRunner, []
+
+    def on_cpu(session: Any, output: str, max_length: int, **settings: Any) -> Any:
+        made.append((output, max_length, settings))
+        return real(session, output, max_length, **{**settings, "device": "cpu"})
+
+    monkeypatch.setattr(cuda, "BoundRunner", on_cpu)
+    monkeypatch.setattr(
+        "edgepipe.runtime.network.open_session",
+        lambda plan: open_session(replace(plan, device="cpu")),
+    )
+    network = network_of(bundle / "onnx/model.onnx", promised(*tiny.inputs), device="cuda")
+    assert made == [("logits", 16, {"labels": 3, "pad_token_id": 0, "device": "cuda"})]
+    ids = np.array([token_ids("bad")], np.int64)
+    found = network.run(ids, np.ones_like(ids), np.array([[0, 1, 0]], np.int64))
+    assert found[0] == pytest.approx(tiny.logits("bad"), abs=1e-5)
+    assert network.explain()["buckets"] == [[1, 8]]
+    network.abandon()
+    with pytest.raises(DeviceError, match="CUDA does not survive a fork"):
+        network.run(ids, ids, ids)
+    network.close()
 
 
 FORK = """
