@@ -31,27 +31,6 @@ NO_DATA = frozenset(
 )
 """What no file of weights may be called: other models, programs and archives, which something
 else would open as what the name says."""
-SETTINGS = frozenset(
-    {
-        "session.intra_op.allow_spinning",
-        "session.inter_op.allow_spinning",
-        "session.force_spinning_stop",
-        "session.dynamic_block_base",
-        "session.set_denormal_as_zero",
-        "session.disable_prepacking",
-        "session.qdqisint8allowed",
-        "session.disable_quant_qdq",
-        "session.enable_quant_qdq_cleanup",
-        "session.disable_double_qdq_remover",
-        "session.x64quantprecision",
-        "session.qdq_matmulnbits_accuracy_level",
-        "optimization.enable_gelu_approximation",
-        "optimization.enable_cast_chain_elimination",
-        "optimization.disable_specified_optimizers",
-        "mlas.enable_gemm_fastmath_arm64_bfloat16",
-    }
-)
-"""Session settings that tune. Others of onnxruntime name files, folders and libraries to open."""
 _CODE = ("auto_map", "custom_pipelines", "trust_remote_code")
 _GRAPH = ".onnx"
 
@@ -118,8 +97,6 @@ def setting_problems(made: Manifest) -> Iterator[str]:
         for graph in variant.graphs.values():
             if _suffix(graph.file) != _GRAPH:
                 yield f"variant {variant.name!r:.120}: {graph.file!r:.120} is not called *.onnx"
-            for key in sorted(graph.session.config_entries.keys() - SETTINGS):
-                yield f"variant {variant.name!r:.120}: the setting {key!r:.120} is not known"
 
 
 def tokenizer_problems(folder: Path, made: Manifest) -> Iterator[str]:

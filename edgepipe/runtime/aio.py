@@ -213,7 +213,7 @@ class AsyncClassifier:
             await call.done
         finally:
             self._line.drop(jobs)
-        return np.stack(call.logits)
+        return call.logits[0][None] if len(rows) == 1 else np.stack(call.logits)
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """One worker's thread, until the line is closed and empty."""

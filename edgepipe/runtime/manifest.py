@@ -17,6 +17,27 @@ ProblemType = Literal["single_label_classification", "multi_label_classification
 MANIFEST = "edgepipe.json"
 SCHEMA = 1
 _AGAIN = "make or copy the bundle again"
+SETTINGS = frozenset(
+    {
+        "session.intra_op.allow_spinning",
+        "session.inter_op.allow_spinning",
+        "session.force_spinning_stop",
+        "session.dynamic_block_base",
+        "session.set_denormal_as_zero",
+        "session.disable_prepacking",
+        "session.qdqisint8allowed",
+        "session.disable_quant_qdq",
+        "session.enable_quant_qdq_cleanup",
+        "session.disable_double_qdq_remover",
+        "session.x64quantprecision",
+        "session.qdq_matmulnbits_accuracy_level",
+        "optimization.enable_gelu_approximation",
+        "optimization.enable_cast_chain_elimination",
+        "optimization.disable_specified_optimizers",
+        "mlas.enable_gemm_fastmath_arm64_bfloat16",
+    }
+)
+"""Session settings that tune. Others of onnxruntime name files, folders and libraries to open."""
 
 
 @dataclass(frozen=True)
@@ -142,10 +163,15 @@ def _decode(path: Path, content: dict[str, Any]) -> Manifest:
         manifest = decode(Manifest, content)
     except MismatchError as error:
         raise BundleError(f"{path} is damaged: {error}; {_AGAIN}") from error
+    graphs = [graph for variant in manifest.variants for graph in variant.graphs.values()]
+    foreign = sorted(
+        {f"{k!r:.120}" for g in graphs for k in g.session.config_entries.keys() - SETTINGS}
+    )
     for wrong, what in (
         (not manifest.labels, "labels is empty"),
         (manifest.max_length < 1, f"max_length is {manifest.max_length}"),
         (not manifest.variants, "variants is empty"),
+        (bool(foreign), f"a bundle may not set {', '.join(foreign)}"),
     ):
         if wrong:
             raise BundleError(f"{path} is damaged: {what}; {_AGAIN}")

@@ -7,16 +7,18 @@ import time
 from typing import cast
 
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edgepipe.serve.exchange import CLOSE, RefusedError, reply
+from edgepipe.serve.exchange import CLOSE, GONE, RefusedError, reply
 from edgepipe.serve.inference import OpenInference
 from edgepipe.serve.plain import Plain
-from edgepipe.serve.service import GONE, Service
+from edgepipe.serve.service import Service
+
+_ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+_LAST = (b"connection", b"close")
 
 
 def application(service: Service) -> ASGIApp:
@@ -72,7 +74,7 @@ class _Frame:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._add_headers(MutableHeaders(scope=message))
+                message["headers"] = [*message["headers"], *self._headers()]
             await send(message)
 
         try:
@@ -86,8 +88,5 @@ class _Frame:
             route = getattr(scope.get("route"), "path", "other")
             self._service.metrics.request(route, status, time.perf_counter() - begin)
 
-    def _add_headers(self, headers: MutableHeaders) -> None:
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["Cache-Control"] = "no-store"
-        if self._service.draining:
-            headers["Connection"] = "close"
+    def _headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        return (*_ALWAYS, _LAST) if self._service.draining else _ALWAYS

@@ -14,6 +14,8 @@ from edgepipe.serve.limits import Limits
 
 RETRY = {"Retry-After": "1"}
 CLOSE = {"Connection": "close"}
+GONE = 499
+"""The status that is counted, as nginx does, when a client has gone without its answer."""
 _LINGER = 4
 """A body is read, and thrown away, up to this many times its limit: a client that is still sending
 would otherwise see a broken connection in place of the answer."""

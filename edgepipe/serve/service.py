@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +13,10 @@ from starlette.requests import Request
 from edgepipe.errors import DeadlineError, OverloadedError, UsageError
 from edgepipe.runtime.aio import AsyncClassifier, Inferring
 from edgepipe.runtime.network import Logits
+from edgepipe.serve.attention import Attended
 from edgepipe.serve.exchange import RETRY, RefusedError, read_json
 from edgepipe.serve.limits import Limits
 from edgepipe.serve.metrics import Metrics
-
-GONE = 499
-"""The status that is counted, as nginx does, when a client has gone without its answer."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +62,16 @@ class Service:
         self, request: Request, model: Loaded, texts: Sequence[str], due: float
     ) -> Logits:
         """Float32 [texts, labels]. Raises RefusedError, and stops waiting when the client goes."""
-        answer = asyncio.ensure_future(model.front.logits(texts, timeout=due - time.monotonic()))
-        gone = asyncio.ensure_future(request.receive())  # the body was read: only this can come
-        try:
-            await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done():
-                raise RefusedError(GONE, "the client has gone")
-            return _finite(_translated(answer))
-        finally:
-            answer.cancel()
-            gone.cancel()
+        with Attended(request):
+            try:
+                return _finite(await model.front.logits(texts, timeout=due - time.monotonic()))
+            except OverloadedError as error:
+                message = "too many texts are waiting; try again later"
+                raise RefusedError(503, message, RETRY) from error
+            except DeadlineError as error:
+                raise RefusedError(503, "no answer in time; try again later", RETRY) from error
+            except UsageError as error:
+                raise RefusedError(400, str(error)) from error
 
     def texts(self, found: object, where: str) -> list[str]:
         """``found`` as a list of texts within the limits; RefusedError otherwise."""
@@ -90,17 +87,6 @@ class Service:
                     413, f"text {index} has more than {self.limits.characters} characters"
                 )
         return found
-
-
-def _translated(answer: asyncio.Future[Logits]) -> Logits:
-    try:
-        return answer.result()
-    except OverloadedError as error:
-        raise RefusedError(503, "too many texts are waiting; try again later", RETRY) from error
-    except DeadlineError as error:
-        raise RefusedError(503, "no answer in time; try again later", RETRY) from error
-    except UsageError as error:
-        raise RefusedError(400, str(error)) from error
 
 
 def _finite(logits: Logits) -> Logits:

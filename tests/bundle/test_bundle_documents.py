@@ -100,7 +100,7 @@ def test_a_tokenizer_that_is_none(folder: Path) -> None:
 )
 def test_a_setting_that_opens_files_is_refused(folder: Path, key: str) -> None:
     with_setting(folder, key)
-    with pytest.raises(BundleError, match=r"setting .* is not known"):
+    with pytest.raises(BundleError, match="may not set"):
         examine(folder)
 
 
