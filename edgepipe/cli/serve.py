@@ -52,8 +52,8 @@ def _number(context: click.Context, parameter: click.Parameter, value: float) ->
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
+    default=None,
+    show_default="what the threads leave of the cores",
     help="Inferences at the same time, over one copy of the weights.",
 )
 @click.option(
@@ -120,7 +120,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     variant: str,
     device: Literal["cpu", "cuda", "auto"],
     threads: int,
-    workers: int,
+    workers: int | None,
     queue: int,
     max_batch_tokens: int,
     delay_ms: float,

@@ -22,6 +22,7 @@ from edgepipe.errors import StageError, UsageError
 from edgepipe.runtime import TextClassifier
 from edgepipe.runtime.aio import AsyncClassifier
 from edgepipe.runtime.batching import BUDGET
+from edgepipe.runtime.cpu import concurrency, usable_cores
 from edgepipe.serve.app import application
 from edgepipe.serve.connection import patient
 from edgepipe.serve.limits import Limits
@@ -46,7 +47,8 @@ class Settings:
     variant: str = "auto"
     device: Literal["cpu", "cuda", "auto"] = "cpu"
     threads: int = 1
-    workers: int = 1
+    workers: int | None = None
+    """None: what the threads leave of the cores; on CUDA, one."""
     queue: int = 512
     budget: int = BUDGET
     delay: float = 0.0
@@ -95,10 +97,16 @@ def _load(bundle: Path, settings: Settings) -> TextClassifier:
     )
 
 
+def _workers(classifier: TextClassifier, threads: int) -> int:
+    if classifier.explain()["device"] == "cuda":
+        return 1
+    return concurrency(threads, None, usable_cores()).workers
+
+
 def _front(classifier: TextClassifier, settings: Settings, metrics: Metrics) -> AsyncClassifier:
     return AsyncClassifier(
         classifier,
-        workers=settings.workers,
+        workers=settings.workers or _workers(classifier, settings.threads),
         budget=settings.budget,
         delay=settings.delay,
         queue=settings.queue,

@@ -1,4 +1,7 @@
-"""``serve`` with a classifier that works once ``open`` came on standard input."""
+"""``serve`` with a classifier that loads and works once it is told so on standard input.
+
+``python -m tests.serve.gated_program [PORT]``: with a port it waits for ``load`` first.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from types import SimpleNamespace
 from typing import Self
 
 from edgepipe.serve import server
-from tests.runtime.gated import Gated
+from tests.runtime.gated import PATIENCE, Gated
 
 
 class Model(Gated):
@@ -17,6 +20,14 @@ class Model(Gated):
 
     labels = ("a", "b")
     manifest = SimpleNamespace(name="gated")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loading = threading.Event()
+
+    def load(self, *_: object) -> Self:
+        assert self.loading.wait(PATIENCE)
+        return self
 
     def __enter__(self) -> Self:
         return self
@@ -27,16 +38,22 @@ class Model(Gated):
 
 def obey(model: Model) -> None:
     for line in sys.stdin:
-        if line.strip() == "open":
-            model.gate.set()
+        {"open": model.gate, "load": model.loading}[line.strip()].set()
 
 
 def main() -> int:
     model = Model()
     threading.Thread(target=obey, args=(model,), daemon=True).start()
-    server._load = lambda *_: model  # type: ignore[assignment,return-value]
+    server._load = model.load  # type: ignore[assignment]
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    if not port:
+        model.loading.set()
     try:
-        server.serve(Path("none"), server.Settings(port=0), lambda line: print(line, flush=True))
+        server.serve(
+            Path("none"),
+            server.Settings(port=port, workers=1),
+            lambda line: print(line, flush=True),
+        )
     except KeyboardInterrupt:
         return 130
     return 0

@@ -11,12 +11,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from edgepipe.errors import StageError, UsageError
 from edgepipe.runtime import TextClassifier
+from edgepipe.serve import server
 from edgepipe.serve.app import application
 from edgepipe.serve.connection import PatientProtocol
 from edgepipe.serve.limits import Limits
@@ -175,6 +177,17 @@ def test_a_port_in_use_is_said_so() -> None:
         listen("127.0.0.1", first.getsockname()[1])
 
 
+@pytest.mark.parametrize(
+    ("device", "threads", "workers"), [("cpu", 1, 8), ("cpu", 3, 2), ("cpu", 9, 1), ("cuda", 1, 1)]
+)
+def test_workers_take_what_the_threads_leave_of_the_cores(
+    monkeypatch: pytest.MonkeyPatch, device: str, threads: int, workers: int
+) -> None:
+    monkeypatch.setattr(server, "usable_cores", lambda: 8)
+    model = SimpleNamespace(explain=lambda: {"device": device})
+    assert server._workers(model, threads) == workers  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "a" * 70, "\ud800"])
 def test_a_host_that_is_none_is_said_so(host: str) -> None:
     with pytest.raises(UsageError, match="no address of this machine"):
@@ -182,10 +195,10 @@ def test_a_host_that_is_none_is_said_so(host: str) -> None:
 
 
 @contextlib.contextmanager
-def program() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """``serve`` in a process of its own, with a gated model, and its address."""
+def program(*args: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``serve`` in a process of its own, with a gated model, and its address if it is loaded."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.serve.gated_program"],
+        [sys.executable, "-m", "tests.serve.gated_program", *args],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -194,11 +207,45 @@ def program() -> Iterator[tuple[subprocess.Popen[str], str]]:
     ) as process:
         try:
             assert process.stdout
-            line = process.stdout.readline()
-            assert " at http://" in line
-            yield process, line.split()[-1]
+            yield process, "" if args else process.stdout.readline().split()[-1]
         finally:
             process.kill()
+
+
+def free_port() -> int:
+    with listen("127.0.0.1", 0) as found:
+        port: int = found.getsockname()[1]
+        return port
+
+
+def status(address: str) -> int:
+    """0 while nobody listens."""
+    try:
+        return httpx.get(address).status_code
+    except httpx.TransportError:
+        return 0
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_while_it_loads_it_is_alive_and_not_ready(*, leaves: bool) -> None:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with program(str(port)) as (process, _):
+        end = time.monotonic() + PATIENCE
+        while status(f"{address}/health") != 200:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert status(f"{address}/ready") == 503
+        if leaves:
+            process.terminate()
+        tell(process, "load")
+        assert process.stdout
+        if not leaves:
+            assert process.stdout.readline() == f"gated (fake) at {address}\n"
+            assert status(f"{address}/ready") == 200
+            process.terminate()
+        assert process.wait(PATIENCE) == 0
+        assert process.stdout.read() == ""
 
 
 def tell(process: subprocess.Popen[str], word: str) -> None:
