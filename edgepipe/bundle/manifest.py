@@ -11,11 +11,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from edgepipe import disk
 from edgepipe.artifacts import RECORD, FileRecord, GraphRecord, OnnxModel, Provenance, Split
 from edgepipe.errors import BundleError, UsageError
+from edgepipe.runtime.choose import AUTO
 
 MANIFEST = "edgepipe.json"
 SCHEMA: Literal[1] = 1
@@ -85,6 +93,18 @@ class Manifest(BaseModel):
     data: str = ""
     """Digest of the dataset the figures come from."""
     tools: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("variants")
+    @classmethod
+    def _names_mean_one_variant(cls, variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
+        """Else ``--variant`` would run another one than the one it names."""
+        names = [variant.name for variant in variants]
+        if AUTO in names:
+            raise ValueError(f"no variant may be called {AUTO!r}: that asks for any of them")
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"two variants are called {twice!r:.120}")
+        return variants
 
 
 def variant_of(model: OnnxModel, name: str, accuracy: Accuracy | None = None) -> Variant:

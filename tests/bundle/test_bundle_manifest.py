@@ -60,6 +60,16 @@ def changed(**changes: Any) -> Callable[[Path], None]:
     return change
 
 
+def doubled(*names: str) -> Callable[[Path], None]:
+    """The one variant under each of the names."""
+
+    def change(file: Path) -> None:
+        (one,) = json.loads(file.read_text())["variants"]
+        changed(variants=[{**one, "name": name} for name in names])(file)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
@@ -70,6 +80,8 @@ def changed(**changes: Any) -> Callable[[Path], None]:
         (changed(schema=2), "edgepipe.json: schema: Input should be 1"),
         (changed(labels="no"), "edgepipe.json: labels: Input should be a valid array"),
         (changed(variants=[{}]), "edgepipe.json: variants.0.name: Field required"),
+        (doubled("int8", "int8"), "edgepipe.json: variants: Value error, two variants are called"),
+        (doubled("int8", "auto"), "variants: Value error, no variant may be called 'auto'"),
         (changed(problem_type="ranking"), "edgepipe.json: problem_type: Input should be"),
         (changed(more=1), "edgepipe.json: more: Extra inputs are not permitted"),
     ],

@@ -129,6 +129,17 @@ def test_every_variant_is_run_whatever_became_of_the_first(edgepipe: Run, folder
     ]
 
 
+@pytest.mark.parametrize("name", ["fp32", "auto"])
+def test_a_variant_that_another_would_answer_for(edgepipe: Run, folder: Path, name: str) -> None:
+    """The wrong model is asked for by that name, and the right one would be run."""
+    (folder / "onnx" / "model_fp16.onnx").write_bytes(Tiny(seed=1).onnx())
+    right = variant("fp32", FILE, TINY, tolerance=1e-4)
+    wrong = variant(name, "onnx/model_fp16.onnx", TINY, tolerance=1e-4)
+    done = edgepipe("verify", listed(folder, variants=[right, wrong]), "--run")
+    assert done.code == 3
+    assert "ok: off its golden answers" not in done.out
+
+
 def test_nothing_run_is_not_good_enough(edgepipe: Run, folder: Path) -> None:
     cuda = variant("cuda", FILE, TINY, tolerance=1e-4, devices=["cuda"])
     listed(folder, variants=[cuda])
