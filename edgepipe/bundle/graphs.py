@@ -196,7 +196,7 @@ def _axis_problems(value: Any) -> Iterator[str]:
 
 def _size_problems(model: Any, functions: Mapping[_Key, Any]) -> Iterator[str]:
     try:
-        nodes = _expanded(model.graph, functions, {}, 0)
+        nodes, _ = _expanded(model.graph, functions, {}, 0)
     except _TooDeepError:
         yield f"model-local functions call each other more than {MAX_CALLS} deep, or in a circle"
         return
@@ -209,18 +209,27 @@ class _TooDeepError(ValueError):
 
 
 def _expanded(
-    holder: Any, functions: Mapping[_Key, Any], known: dict[_Key, int], calls: int
-) -> int:
-    """Nodes of a graph or function with all functions put in place of their calls."""
-    if calls > MAX_CALLS:
-        raise _TooDeepError
-    total = 0
+    holder: Any, functions: Mapping[_Key, Any], known: dict[_Key, tuple[int, int]], calls: int
+) -> tuple[int, int]:
+    """Nodes with all functions put in place of their calls, and how deep these calls go.
+
+    ``known`` holds both for each function met before, ``calls`` how deep the holder itself is.
+    """
+    nodes = depth = 0
     for node, _ in _nodes(holder):
+        nodes += 1
         key = _key(node)
-        if key in functions and key not in known:
+        if key not in functions:
+            continue
+        if calls >= MAX_CALLS:
+            raise _TooDeepError
+        if key not in known:
             known[key] = _expanded(functions[key], functions, known, calls + 1)
-        total += 1 + known.get(key, 0)
-    return total
+        inside, below = known[key]
+        nodes, depth = nodes + inside, max(depth, 1 + below)
+    if calls + depth > MAX_CALLS:
+        raise _TooDeepError
+    return nodes, depth
 
 
 def _type_text(kind: Any) -> str:

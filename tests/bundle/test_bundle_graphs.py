@@ -74,6 +74,18 @@ def doubling(times: int) -> onnx.ModelProto:
     return calling(function(names[0]), *rest)
 
 
+def chain(length: int) -> list[onnx.FunctionProto]:
+    """Functions that each call the one before."""
+    rest = (function(f"F{n}", f"F{n - 1}") for n in range(1, length))
+    return [function("F0"), *rest]
+
+
+def inside_out(length: int, step: int) -> onnx.ModelProto:
+    """A graph that calls each ``step``-th function of a chain: F0, F30, F60 and so on."""
+    calls = [node(f"F{n}", domain="mine") for n in range(0, length, step)]
+    return model(calls, functions=chain(length), domains=["mine"])
+
+
 def sparse() -> onnx.ModelProto:
     made = model()
     found = made.graph.sparse_initializer.add(dims=[8])
@@ -129,9 +141,10 @@ HOSTILE: dict[str, tuple[onnx.ModelProto | bytes, str]] = {
     "function that calls itself": (calling(function("F", "F")), "in a circle"),
     "functions in a circle": (calling(function("F", "G"), function("G", "F")), "in a circle"),
     "functions too deep": (
-        calling(function("F0"), *(function(f"F{n}", f"F{n - 1}") for n in range(1, 34))),
+        calling(*chain(graphs.MAX_CALLS + 1)),
         "more than 32 deep",
     ),
+    "functions too deep, met from the inside out": (inside_out(100, 30), "more than 32 deep"),
     "functions that double": (doubling(30), r"comes to 1\.\d+e\+09 nodes"),
     "subgraphs too deep": (nested(graphs.MAX_DEPTH + 1), "is 9 subgraphs deep; 8 are allowed"),
     "sparse": (sparse(), "holds a sparse tensor"),
@@ -207,6 +220,8 @@ def test_too_many_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         nested(graphs.MAX_DEPTH),
         calling(function("F"), function("G", "F", "F", "F")),
         doubling(15),
+        calling(*chain(graphs.MAX_CALLS)),
+        inside_out(graphs.MAX_CALLS, 1),
         model(axis=0),
     ],
 )
