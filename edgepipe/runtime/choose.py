@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 
 from edgepipe.errors import DeviceError, UsageError
-from edgepipe.runtime.manifest import Manifest, Variant
+from edgepipe.runtime.manifest import AUTO, Manifest, Variant
 from edgepipe.runtime.session import Device
 
-AUTO = "auto"
+__all__ = ["AUTO", "choose"]
 
 
 def choose(manifest: Manifest, name: str, device: Device, features: AbstractSet[str]) -> Variant:

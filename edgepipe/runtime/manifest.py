@@ -16,6 +16,11 @@ from edgepipe.runtime.records import MismatchError, decode
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 MANIFEST = "edgepipe.json"
 SCHEMA = 1
+AUTO = "auto"
+"""Asks for any variant, so that none may be called so."""
+_LONGEST = 1 << 20
+"""Tokens: what a mistaken or hostile figure may make this machine set aside stays small."""
+_IDS = 1 << 31
 _AGAIN = "make or copy the bundle again"
 SETTINGS = frozenset(
     {
@@ -167,10 +172,15 @@ def _decode(path: Path, content: dict[str, Any]) -> Manifest:
     foreign = sorted(
         {f"{k!r:.120}" for g in graphs for k in g.session.config_entries.keys() - SETTINGS}
     )
+    names = [variant.name for variant in manifest.variants]
+    longest, padding = manifest.max_length, manifest.pad_token_id
     for wrong, what in (
         (not manifest.labels, "labels is empty"),
-        (manifest.max_length < 1, f"max_length is {manifest.max_length}"),
-        (not manifest.variants, "variants is empty"),
+        (not 1 <= longest <= _LONGEST, f"max_length is {longest}, not 1 to {_LONGEST}"),
+        (not 0 <= padding < _IDS, f"pad_token_id is {padding}, not 0 to {_IDS - 1}"),
+        (not names, "variants is empty"),
+        (len(set(names)) < len(names), f"two variants are called alike: {', '.join(names):.120}"),
+        (AUTO in names, f"a variant may not be called {AUTO!r}, which asks for any"),
         (bool(foreign), f"a bundle may not set {', '.join(foreign)}"),
     ):
         if wrong:

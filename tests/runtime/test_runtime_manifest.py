@@ -100,7 +100,13 @@ def test_an_unknown_schema(folder: Path, schema: object) -> None:
         ("labels", [], "labels is empty"),
         ("labels", ["a", 1], r"labels\[1\] is 1, not text"),
         ("max_length", True, "max_length is True, not a whole number"),
-        ("max_length", 0, "max_length is 0"),
+        ("max_length", 0, "max_length is 0, not 1 to 1048576"),
+        ("max_length", 1_048_577, "max_length is 1048577, not 1 to"),
+        ("max_length", 10**13, "max_length is 10000000000000, not 1 to"),
+        ("max_length", 2**63, "max_length is 9223372036854775808, not 1 to"),
+        ("pad_token_id", -1, "pad_token_id is -1, not 0 to 2147483647"),
+        ("pad_token_id", 2**31, "pad_token_id is 2147483648, not 0 to"),
+        ("pad_token_id", 2**70, "pad_token_id is 1180591620717411303424, not 0 to"),
         ("variants", [], "variants is empty"),
         ("variants", [{"name": "x"}], r"variants\[0\].precision is missing"),
         ("files", {MODEL: {"bytes": 1}}, r"files\['onnx/model.onnx'\].sha256 is missing"),
@@ -109,6 +115,27 @@ def test_an_unknown_schema(folder: Path, schema: object) -> None:
 )
 def test_a_wrong_field_is_named(folder: Path, field: str, value: object, message: str) -> None:
     change(folder, **{field: value})
+    with pytest.raises(BundleError, match=message):
+        read(folder)
+
+
+def test_the_largest_figures_are_read(folder: Path) -> None:
+    change(folder, max_length=1_048_576, pad_token_id=2_147_483_647)
+    manifest = read(folder)
+    assert (manifest.max_length, manifest.pad_token_id) == (1_048_576, 2_147_483_647)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["int8", "fp32", "int8"], "two variants are called alike: int8, fp32, int8"),
+        (["fp32", "auto"], "a variant may not be called 'auto', which asks for any"),
+    ],
+)
+def test_a_variant_that_no_name_reaches(
+    folder: Path, tiny: Tiny, names: list[str], message: str
+) -> None:
+    change(folder, variants=[variant(name, MODEL, tiny) for name in names])
     with pytest.raises(BundleError, match=message):
         read(folder)
 
