@@ -5,14 +5,14 @@
 
 MLPerf's LoadGen (Server scenario) gives the load over loopback. A rate is kept when LoadGen finds
 the 99th percentile of latency below the bound, every status is 200, and every answer is the first
-one that came to the same text. The bound is one for all: five times the control's median for a
+one that came to the same text; it has two chances. The bound is one for all: five times the control's median for a
 single request with nothing beside it.
 
 Arms: ``edgepipe serve`` with one worker and with two, and ``control.py``. Their searches take
 turns, one trial each. All arms have the cores of ``--server-cores``; the load generator has those
 of ``--load-cores``. Where these are the same cores, the load generator takes part of what the
 servers could use, from every arm alike, and the column of its CPU time says how much. It wants
-cores with nothing else to do; on two it takes about six minutes.
+cores with nothing else to do; on two it takes about seven minutes.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ BOUND = 5
 TEXTS = 512
 _GROWTH = 1.25
 _CLOSE = 1.05
+_CHANCES = 2
+"""A rate is lost when it is lost twice: one burst of other work on the machine says nothing."""
 _LEAST = 20
 """Requests a second: a search gives up below."""
 _QUERIES = 1000
@@ -62,9 +64,9 @@ class Search:
         """Whether the two are close enough, or no rate worth the name is kept."""
         return self.lost <= max(self.kept * _CLOSE, _LEAST)
 
-    def told(self, *, valid: bool) -> None:
+    def told(self, *, kept: bool) -> None:
         """The next rate to try is known."""
-        if valid:
+        if kept:
             self.kept = max(self.kept, self.rate)
         else:
             self.lost = min(self.lost, self.rate)
@@ -97,7 +99,11 @@ def search(
         for arm in order.sample(arms, len(arms)):
             found = searches[arm.name]
             if not found.ended:
-                found.told(valid=trial(arm, load, found.rate, given.seconds, bound_ns, order))
+                kept = any(
+                    trial(arm, load, found.rate, given.seconds, bound_ns, order)
+                    for _ in range(_CHANCES)
+                )
+                found.told(kept=kept)
     return [searches[arm.name].kept for arm in arms]
 
 
@@ -194,7 +200,7 @@ def markdown(record: dict[str, Any]) -> str:
     )
     kept = (
         f"Kept: p99 below {figures['bound_ms']:.2f} ms under Poisson arrivals (MLPerf LoadGen), no "
-        "status but 200, no answer other than the first one to the same text."
+        "status but 200, no answer other than the first one to the same text, in one of two trials."
     )
     rows = [_row(_cells(name, arm)) for name, arm in figures["arms"].items()]
     return "\n".join([source, "", _row(head), _row(["---"] * len(head)), *rows, "", kept, ""])
@@ -220,7 +226,7 @@ def main() -> None:
     """Measure and write down."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=6, help="of a trial")
+    parser.add_argument("--seconds", type=float, default=5, help="of a trial")
     parser.add_argument("--rounds", type=int, default=2, help="searches of every arm")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--server-cores", default="", help="like 0,1; all by default")
