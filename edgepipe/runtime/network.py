@@ -36,19 +36,20 @@ class Network:
         self._manifest = manifest
         self._session: Any = open_session(plan)
         self._closed = False
+        self._labels = len(manifest.labels)
         names = _input_names(self._session, plan, graph)
         self.masks = MASK in names
         """False: the graph cannot tell padding from text, so a batch must hold one length."""
         self._types = TYPES in names
-        self._output = _output_name(self._session, plan, graph, len(manifest.labels))
+        self._output = _output_name(self._session, plan, graph, self._labels)
         self._runner: _Runner | None = self._bind()
         _on_fork(self)
 
     def run(self, ids: Ids, mask: Ids, types: Ids) -> Logits:
         """Logits as float32 [batch, labels] for int64 inputs [batch, sequence].
 
-        Raises DeviceError when memory runs out, BundleError when the model cannot digest the input;
-        the next call works.
+        Raises DeviceError when memory runs out, BundleError when the model cannot digest the input
+        or gives anything but one row for each of its own; the next call works.
         """
         feed = {IDS: ids}
         if self.masks:
@@ -57,12 +58,18 @@ class Network:
             feed[TYPES] = types
         runner = self._runner or self._reopen()
         try:
-            return runner.run(feed)
+            logits = runner.run(feed)
         except Exception:
             if self._closed:
                 raise _closed() from None
             with translated_run(self.plan):
                 raise
+        if logits.shape != (len(ids), self._labels):  # numpy would give one row to every text
+            raise BundleError(
+                f"{self.plan.path} gives logits {list(logits.shape)} for {len(ids)} texts, not "
+                f"[{len(ids)}, {self._labels} labels]; make the bundle anew"
+            )
+        return logits
 
     def explain(self) -> dict[str, object]:
         """The execution provider by the session's own word, and the nodes that it placed where."""
@@ -89,7 +96,7 @@ class Network:
             self._session,
             self._output,
             self._manifest.max_length,
-            labels=len(self._manifest.labels),
+            labels=self._labels,
             pad_token_id=self._manifest.pad_token_id,
             device=self.plan.device,
         )

@@ -15,7 +15,7 @@ from edgepipe.runtime import cuda
 from edgepipe.runtime.manifest import Graph, Manifest, SessionSettings
 from edgepipe.runtime.network import Network
 from edgepipe.runtime.session import Device, SessionPlan, open_session
-from tests.runtime.tiny_onnx import Tiny, model, node, token_ids, value
+from tests.runtime.tiny_onnx import Tiny, model, node, tensor, token_ids, value
 
 
 def network_of(path: Path, graph: Graph, labels: int = 3, device: Device = "cpu") -> Network:
@@ -110,6 +110,52 @@ def test_what_the_model_cannot_digest(bundle: Path, tiny: Tiny) -> None:
     with pytest.raises(BundleError, match=r"model.onnx failed on its input: .*out of data bounds"):
         network.run(99 * ones, ones, ones)
     assert network.run(ones, ones, ones).shape == (1, 3)
+
+
+def rows_of_its_own(folder: Path) -> Path:
+    """A graph that gives as many rows as the smallest id says, whatever the number of texts."""
+    content = model(
+        [
+            node("Cast", "input_ids", "floats", to=1),
+            node("ReduceMin", "input_ids", "least", keepdims=0),
+            node("Unsqueeze", "least zero", "end"),
+            node("Slice", "floats zero end zero", "logits"),
+        ],
+        [tensor("zero", np.array([0]))],
+        [value("input_ids", 7, "batch", "sequence")],
+        value("logits", 1, "batch", "labels"),
+    )
+    return write(folder, content)
+
+
+@pytest.mark.parametrize("device", ["cpu", "bound"])
+def test_an_answer_that_is_not_a_row_a_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    """numpy would hand one row to three texts without a word."""
+    if device == "bound":
+        monkeypatch.setattr(Network, "_bind", bound_on_cpu)
+    network = network_of(rows_of_its_own(tmp_path), promised("input_ids"))
+    for rows, given in ((2, 1), (4, 1), (4, 2)):
+        ids = np.full((rows, 3), given, np.int64)
+        with pytest.raises(BundleError, match=r"model.onnx .*(make it|bundle) anew"):
+            network.run(ids, ids, ids)
+    ones = np.ones((1, 3), np.int64)
+    assert network.run(ones, ones, ones).tolist() == [[1, 1, 1]]
+
+
+def bound_on_cpu(network: Network) -> cuda.BoundRunner:
+    return cuda.BoundRunner(network._session, "logits", 16, labels=3, device="cpu")
+
+
+@pytest.mark.parametrize("columns", [2, 4])
+def test_an_answer_that_is_not_a_figure_a_label(tmp_path: Path, columns: int) -> None:
+    """Of a graph that does not say beforehand how many there will be."""
+    network = network_of(identity(tmp_path, "input_ids", 7, "batch", "n"), promised("input_ids"))
+    ids = np.ones((2, columns), np.int64)
+    message = rf"logits \[2, {columns}\] for 2 texts, not \[2, 3 labels\]"
+    with pytest.raises(BundleError, match=message):
+        network.run(ids, ids, ids)
 
 
 def test_memory_that_has_run_out(bundle: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
