@@ -34,8 +34,13 @@ def command(
     from edgepipe.bundle import archive
     from edgepipe.runtime.manifest import MANIFEST
 
-    into = output or file.with_name(file.name.removesuffix(".zip"))
-    if into == file:
-        raise UsageError(f"{file} does not end in .zip; say where to with --output FOLDER")
+    into = output or _beside(file)
     archive.unpack(file, into, force=force)
     tell(into, into / MANIFEST, as_json=as_json)
+
+
+def _beside(file: Path) -> Path:
+    name = file.name.removesuffix(".zip")
+    if name in {"", ".", file.name}:
+        raise UsageError(f"{file} is not called NAME.zip; say where to with --output FOLDER")
+    return file.with_name(name)
