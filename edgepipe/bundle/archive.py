@@ -115,17 +115,18 @@ def _standing(into: Path) -> Path:
 
 def _check_names(members: Sequence[Member]) -> None:
     """Every name is plain, stands for one file on every system, and folders hold something."""
+    for member in members:
+        problem = name_problem(member.name.removesuffix("/"))
+        if problem:
+            raise StrictZipError(f"{member.name!r} {problem}")
     files = [member.name for member in members if not member.is_folder]
     folders = {f"{parent}/" for name in files for parent in PurePosixPath(name).parents}
     seen: set[str] = set()
     for name in (member.name for member in members):
-        problem = name_problem(name.removesuffix("/"))
         if name in seen:
-            problem = "is there twice"
-        elif name.endswith("/") and name not in folders:
-            problem = problem or "is a folder with nothing in it"
-        if problem:
-            raise StrictZipError(f"{name!r} {problem}")
+            raise StrictZipError(f"{name!r} is there twice")
+        if name.endswith("/") and name not in folders:
+            raise StrictZipError(f"{name!r} is a folder with nothing in it")
         seen.add(name)
     for name, problem in clashes(files):
         raise StrictZipError(f"{name!r} {problem}")

@@ -43,12 +43,13 @@ class StrictZipError(ValueError):
 class Limits:
     """How much an archive may hold; bytes are those of the files in it."""
 
-    members: int = 10_000
-    directory_bytes: int = 16 << 20
+    members: int = 1024
+    """As many files as a manifest may list, and some folders."""
+    directory_bytes: int = 2 << 20
     member_bytes: int = 32 << 30
     total_bytes: int = 64 << 30
     ratio: int = 200
-    """Of a member's size to its bytes in the archive, beyond its first MiB."""
+    """Of bytes to their bytes in the archive, beyond one MiB: of each member, and of all."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,12 @@ def members(file: BinaryIO, limits: Limits) -> list[Member]:
     listed = sorted(_listed(_read(file, start, length), count), key=lambda member: member.start)
     for member in listed:
         _check_size(member, limits)
-    if sum(member.size for member in listed) > limits.total_bytes:
+    total = sum(member.size for member in listed)
+    if total > limits.total_bytes:
         raise StrictZipError(f"its files have more than {limits.total_bytes} bytes together")
+    archive = file.seek(0, 2)
+    if total > limits.ratio * archive + _CHUNK:
+        raise StrictZipError(f"it is a bomb: {total} bytes from {archive}")
     found = [_with_data(file, member) for member in listed]
     _check_layout(file, found, start)
     return found

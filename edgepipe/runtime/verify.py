@@ -20,9 +20,12 @@ from edgepipe.runtime.manifest import MANIFEST, FileRecord, Manifest, read
 SIGNATURE = "model.sig"
 UNLISTED = frozenset({MANIFEST, SIGNATURE})
 """What may stand in a bundle without being named by its manifest."""
-MANIFEST_BYTES = 16 << 20
+MANIFEST_BYTES = 4 << 20
 NAME_BYTES = 200
 PATH_BYTES = 1000
+PATH_PARTS = 16
+MAX_FILES = 1000
+"""Listed by a manifest; a bundle of every format and precision has under a hundred."""
 
 _SHOWN = 12
 _AGAIN = "copy or make the bundle again"
@@ -42,7 +45,8 @@ def verify(folder: Path) -> Manifest:
     """
     manifest = read_manifest(folder)
     names = manifest.files.keys()
-    problems = {**dict(_bad_names(names)), **dict(_unexpected(folder, names))}
+    usable = [name for name in names if not name_problem(name)]
+    problems = {**dict(_bad_names(names)), **dict(_unexpected(folder, usable))}
     for name in names - problems.keys():
         problem = _file_problem(folder, name, manifest.files)
         if problem:
@@ -56,6 +60,7 @@ def verify_files(folder: Path, manifest: Manifest, names: Iterable[str]) -> None
 
     Neither other files nor folders that are too many are looked at.
     """
+    _check_count(folder, manifest)
     problems = dict(_bad_names(manifest.files.keys()))
     for name in sorted(set(names) - problems.keys()):
         problem = name_problem(name) or _file_problem(folder, name, manifest.files)
@@ -65,7 +70,10 @@ def verify_files(folder: Path, manifest: Manifest, names: Iterable[str]) -> None
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of ``folder``, read from a plain file of a sensible size; errors as ``read``."""
+    """The manifest of ``folder``, read from a plain file of a sensible size; errors as ``read``.
+
+    It lists a sensible number of files, whose names nobody has looked at.
+    """
     for name in sorted(UNLISTED):
         if os.path.lexists(folder / name) and not _is_plain(folder / name):
             raise BundleError(f"{folder}: {name} is a link or no plain file; {_AGAIN}")
@@ -73,11 +81,19 @@ def read_manifest(folder: Path) -> Manifest:
     if os.path.lexists(path) and path.lstat().st_size > MANIFEST_BYTES:
         raise BundleError(f"{path} is larger than {MANIFEST_BYTES} bytes: do not trust it")
     try:
-        return read(folder)
+        manifest = read(folder)
     except RecursionError as error:
         raise BundleError(f"{path} is nested too deeply: do not trust it") from error
     except OSError as error:
         raise BundleError(f"{folder} cannot be read: {error.strerror}") from error
+    _check_count(folder, manifest)
+    return manifest
+
+
+def _check_count(folder: Path, manifest: Manifest) -> None:
+    if len(manifest.files) > MAX_FILES:
+        found = f"{folder / MANIFEST} lists {len(manifest.files)} files"
+        raise BundleError(f"{found}; a bundle has {MAX_FILES} at most: do not trust it")
 
 
 def name_problem(name: str) -> str | None:
@@ -85,6 +101,8 @@ def name_problem(name: str) -> str | None:
 
     A name is a relative path with forward slashes, of printable characters, that never climbs.
     """
+    if len(name) > PATH_BYTES:  # before anything that takes longer for longer names
+        return "is too long a name"
     parts = name.split("/")
     reserved = any(p.partition(".")[0].rstrip(" ").upper() in _DEVICES for p in parts)
     for wrong, what in (
@@ -93,6 +111,7 @@ def name_problem(name: str) -> str | None:
         (any(char in name for char in '\\:*?"<>|'), "has characters Windows does not allow"),
         (any(p.endswith((".", " ")) for p in parts), "ends in a dot or a space"),
         (reserved, "is a device on Windows"),
+        (len(parts) > PATH_PARTS, f"is more than {PATH_PARTS} names deep"),
     ):
         if wrong:
             return what

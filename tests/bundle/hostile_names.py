@@ -62,6 +62,7 @@ NAMES: dict[str, Case] = {
     "long name": (_named("x" * 201), "too long"),
     "longer than the disk takes": (_named("x" * 65_535), "too long"),
     "deep nesting": (_named("d/" * 5_000 + "evil"), "too long"),
+    "deeper than anyone needs": (_named("d/" * 16 + "evil"), "more than 16 names deep"),
     "not UTF-8": (_named(b"\xff\xfe", flags=UTF8), "not in UTF-8"),
     "overlong slash": (_named(b"..\xc0\xafevil", flags=UTF8), "not in UTF-8"),
     "surrogate": (_named(b"\xed\xa0\x80", flags=UTF8), "not in UTF-8"),

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,16 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     "listed: outside": (
         lambda b: edit(b, lambda m: m["files"].update({"../x": m["files"][MODEL]})),
         "outside the bundle",
+    ),
+    "listed: deep": (
+        lambda b: edit(b, lambda m: m["files"].update({"a/" * 16 + "a": m["files"][MODEL]})),
+        "is more than 16 names deep",
+    ),
+    "listed: too many": (
+        lambda b: edit(
+            b, lambda m: m["files"].update({f"{n}": m["files"][MODEL] for n in range(999)})
+        ),
+        "lists 1001 files; a bundle has 1000 at most",
     ),
     "listed: not plain": (
         lambda b: edit(b, lambda m: m["files"].update({"onnx//model.onnx": m["files"][MODEL]})),
@@ -267,12 +278,29 @@ def test_a_file_behind_a_link(tamper: Callable[[Path], object], bundle: Path) ->
         verify_files(bundle, read(bundle), [MODEL])
 
 
+def test_more_files_than_anyone_needs(bundle: Path) -> None:
+    manifest = read(bundle)
+    files = {**manifest.files, **{f"{n}": manifest.files[MODEL] for n in range(999)}}
+    with pytest.raises(BundleError, match="lists 1001 files; a bundle has 1000 at most"):
+        verify_files(bundle, replace(manifest, files=files), [MODEL])
+
+
 # ---- names ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "name",
-    ["a", "onnx/model.onnx", ".hidden", "a b.txt", "naïve 日本.txt", "x" * 200, "...a", "console"],
+    [
+        "a",
+        "onnx/model.onnx",
+        ".hidden",
+        "a b.txt",
+        "naïve 日本.txt",
+        "x" * 200,
+        "...a",
+        "console",
+        "a/" * 15 + "a",
+    ],
 )
 def test_names_that_any_system_takes(name: str) -> None:
     assert name_problem(name) is None
@@ -284,6 +312,7 @@ def test_names_that_any_system_takes(name: str) -> None:
         "", ".", "..", "/a", "a/", "a//b", "./a", "a/..", "../a", "a\\b", "C:a", "a:b", "a?", "a*",
         "a\0", "a\n", "a\x7f", "a\u202eb", "a\u200bb", "\ud800", "a.", "a ", "a./b", "nul",
         "NUL.tar.gz", "com1", "Lpt9.x", "aux .txt", "x" * 201, "é" * 101, "a/" * 500 + "a",
+        "a/" * 16 + "a",
     ],
 )  # fmt: skip
 def test_names_that_some_system_does_not_take(name: str) -> None:
