@@ -5,8 +5,8 @@
 
 MLPerf's LoadGen (Server scenario) gives the load over loopback. A rate is kept when LoadGen finds
 the 99th percentile of latency below the bound, every status is 200, and every answer is the first
-one that came to the same text; it has two chances. The bound is one for all: five times the control's median for a
-single request with nothing beside it.
+one that came to the same text; it has two chances. The bound is one for all: five times the
+control's median for a single request with nothing beside it.
 
 Arms: ``edgepipe serve`` with one worker and with two, and ``control.py``. Their searches take
 turns, one trial each. All arms have the cores of ``--server-cores``; the load generator has those
