@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgepipe.errors import DeviceError, EdgepipeError, ExitCode
+from edgepipe.errors import BundleError, DeviceError, EdgepipeError, ExitCode
 
 Job = Callable[..., object]
 _FILES = 128
@@ -45,7 +45,10 @@ def authenticate(folder: str, public_key: str) -> dict[str, Any]:
 
 
 def replay(folder: str, variant: str) -> dict[str, Any]:
-    """The largest difference from the golden answers on the CPU, or why the variant cannot run."""
+    """The largest difference from the golden answers on the CPU, or why the variant is not for it.
+
+    BundleError when it is, and a run fails.
+    """
     from edgepipe import runtime
     from edgepipe.runtime import golden
 
@@ -53,8 +56,11 @@ def replay(folder: str, variant: str) -> dict[str, Any]:
         classifier = runtime.load(folder, device="cpu", variant=variant, threads=1)
     except DeviceError as error:
         return {"skipped": str(error)}
-    with classifier:
-        return {"difference": golden.replay(classifier, Path(folder))}
+    try:
+        with classifier:
+            return {"difference": golden.replay(classifier, Path(folder))}
+    except DeviceError as error:
+        raise BundleError(f"{folder}: {error}") from error
 
 
 JOBS: Mapping[str, Job] = {
@@ -104,8 +110,8 @@ def limit(memory: int, seconds: int) -> None:
     """This process gets no more than that, nor does what it starts.
 
     ``memory`` is bytes of address space, ``seconds`` CPU time. It can leave no core dump and write
-    no file (pipes aside), and opens 128 files at most. Other systems than Linux know some of these
-    limits or none, and go without.
+    no byte to a file (pipes aside; it can make empty ones), and opens 128 files at most. Other
+    systems than Linux know some of these limits or none, and go without.
     """
     try:
         import resource

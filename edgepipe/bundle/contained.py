@@ -43,9 +43,10 @@ class Ended:
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> Ended:
-    """Nothing is left of the process or, on POSIX, of what it started in its session.
+    """The process has ended, and on POSIX with it whatever stayed in its process group.
 
-    It has no standard input, and starts in the root folder. StageError when it cannot be started.
+    A descendant that moved to a group of its own is not found, and lives on. The process has no
+    standard input, and starts in the root folder. StageError when it cannot be started.
     """
     try:
         process = subprocess.Popen(

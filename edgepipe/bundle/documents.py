@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -20,17 +21,18 @@ MAX_DEPTH = 64
 """Of JSON."""
 DOCUMENTS = frozenset({".json", ".jsonl", ".md", ".txt", ".pbtxt"})
 PLAIN_NAMES = frozenset({"LICENSE", "LICENCE", "NOTICE", ".gitattributes"})
-NO_DATA = frozenset(
-    f".{suffix}"
-    for kinds in (
-        "bin pt pth pkl pickle ckpt joblib dill npy npz h5 keras safetensors gguf ort engine onnx",
-        "so dll dylib pyd o a exe py pyc pyo pyw js mjs sh bat cmd ps1 jar whl class",
-        "zip tar gz bz2 xz zst 7z sig",
-    )
-    for suffix in kinds.split()
+WEIGHTS = re.compile(
+    r".+\.(onnx[._]data(_\d+)?|data|weights?|bias|\d+)"
+    r"|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    re.ASCII,
 )
-"""What no file of weights may be called: other models, programs and archives, which something
-else would open as what the name says."""
+"""What a file of weights is called, with no folder.
+
+``model.onnx_data`` (optimum, and edgepipe; ``_1`` and so on where transformers.js splits them),
+``model.onnx.data`` (torch, onnx_ir), ``model.data``; with a file for each tensor the tensor's name,
+``encoder.layer.0.attention.self.query.weight``; a UUID when onnx was given no name. Any other name
+might mean something to a program that opens the file by it.
+"""
 _CODE = ("auto_map", "custom_pipelines", "trust_remote_code")
 _GRAPH = ".onnx"
 
@@ -74,7 +76,12 @@ def data_beside(graph: str, made: Manifest) -> dict[str, int]:
     folder = PurePosixPath(graph).parent
     paths = ((PurePosixPath(name), record.bytes) for name, record in made.files.items())
     beside = ((path.name, size) for path, size in paths if path.parent == folder)
-    return {name: size for name, size in beside if _may_be_data(name)}
+    return {name: size for name, size in beside if WEIGHTS.fullmatch(name)}
+
+
+def is_graph_or_weights(name: str) -> bool:
+    """Whether a file of that name may be opened as the one or the other."""
+    return _suffix(name) == _GRAPH or bool(WEIGHTS.fullmatch(PurePosixPath(name).name))
 
 
 def file_problems(folder: Path, name: str, data: Collection[str]) -> Iterator[str]:
@@ -109,11 +116,6 @@ def tokenizer_problems(folder: Path, made: Manifest) -> Iterator[str]:
 
 def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
-
-
-def _may_be_data(name: str) -> bool:
-    """``model.onnx_data`` and whatever else is not plainly something different."""
-    return name not in PLAIN_NAMES and _suffix(name) not in DOCUMENTS | NO_DATA
 
 
 def _json_problems(path: Path) -> Iterator[str]:

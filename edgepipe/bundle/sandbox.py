@@ -1,18 +1,20 @@
 """A foreign bundle opened in a child process that may die, hang or swell without harm.
 
 The child (``edgepipe.bundle.child``) has limits of address space, CPU time and open files, can
-write no file, gets a bare environment (no secrets of the parent's), and is killed with its
-descendants when its time is over. Whatever becomes of it is a BundleError here.
+write no byte to a file, gets a bare environment (no secrets of the parent's), and is killed with
+its process group when its time is over. Whatever becomes of it is a BundleError here.
 
 This contains models that crash, spin or hoard, by mistake or on purpose. It is no jail for code: a
-program that took over the child would still read what its user may read, and has the network. The
-limit of memory holds on Linux; ``WARNING`` says so elsewhere, and on Windows only time is limited.
+program that took over the child would still read what its user may read, has the network, could
+make empty files and remove others, and could leave its process group and live on. The limit of
+memory holds on Linux; ``WARNING`` says so elsewhere, and on Windows only time is limited.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +23,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgepipe.bundle import contained
+from edgepipe.bundle import contained, documents
 from edgepipe.bundle.contained import Ended
 from edgepipe.bundle.examine import Examined
 from edgepipe.bundle.printable import printable
 from edgepipe.errors import BundleError, EdgepipeError, StageError, UsageError
+from edgepipe.runtime.verify import read_manifest
 
 MIB = 1 << 20
 BASE_MIB = 1024
@@ -63,16 +66,43 @@ class Limits:
     """What one child may take."""
 
     memory: int | None = None
-    """MiB of address space; None: 1024 and five times the largest file of the bundle."""
+    """MiB of address space; None: 1024 and five times the largest graph or file of weights, and
+    half of the machine's memory at most."""
     seconds: int = SECONDS
     """By the clock, and of CPU time."""
 
     def memory_for(self, folder: Path) -> int:
-        """MiB for a child that opens the bundle at ``folder``."""
+        """MiB for a child that opens the bundle at ``folder``.
+
+        Unless they were given, only files that the manifest lists count; errors as
+        ``runtime.verify.read_manifest``.
+        """
         if self.memory is not None:
             return self.memory
-        largest = max((path.lstat().st_size for path in folder.rglob("*")), default=0)
-        return BASE_MIB + MIB_PER_MIB * (largest // MIB + 1)
+        sizes = (
+            _plain_bytes(folder / name)
+            for name in read_manifest(folder).files
+            if documents.is_graph_or_weights(name)
+        )
+        wanted = BASE_MIB + MIB_PER_MIB * (max(sizes, default=0) // MIB + 1)
+        return min(wanted, max(BASE_MIB, _machine_mib() // 2))
+
+
+def _plain_bytes(path: Path) -> int:
+    """Size of a plain file; nothing when it is none, for then the child refuses it."""
+    try:
+        found = path.lstat()
+    except (OSError, ValueError):  # ValueError: a name that no file can have
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+
+def _machine_mib() -> int:
+    """Physical memory; no bound where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // MIB
+    except (AttributeError, ValueError, OSError):
+        return sys.maxsize
 
 
 class Replayed(BaseModel):

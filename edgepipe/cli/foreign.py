@@ -32,7 +32,8 @@ def limit_options(command: F) -> F:
         "--memory",
         type=click.IntRange(min=64),
         metavar="MIB",
-        help="MiB of address space of each.  [default: 1024 + 5 x the largest file]",
+        help="MiB of address space of each.  [default: 1024 + 5 x the largest graph or weights "
+        "file, half of this machine's memory at most]",
     )(command)
 
 

@@ -56,8 +56,9 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     """Check BUNDLE, a folder or a zip that nobody has to trust.
 
     Its files are as its manifest says; its signature, with --key; nothing in its graphs, weights
-    and tokenizer is out of place; with --run its variants answer here as they should. All of it
-    happens in child processes under limits. Exit 3 when it is refused.
+    and tokenizer is out of place; with --run its variants answer here as they should. A zip
+    is unpacked, and its files are hashed, by this process; graphs, weights and the tokenizer are
+    opened in child processes under limits. Exit 3 when it is refused.
     """
     from edgepipe.bundle import sandbox
 

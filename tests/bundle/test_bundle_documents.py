@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,30 @@ def test_a_file_without_a_place_is_refused(folder: Path, name: str) -> None:
     (folder / name).write_bytes(b"\x80\x04N.")
     with pytest.raises(BundleError, match="neither a document nor a file that a graph refers to"):
         examine(listed(folder))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.bin", "a.vbs", "a.com", "a.lnk", "a.hta", "a.pb", "a.msgpack", "a.tflite", "a.weight.py",
+        "a.so.1a", "data", ".data", ".bashrc", "Makefile", "a", "a.onnx_data_", "a.onnx_data.sh",
+        "a.weight\n", "3e0e4ad0-1d17-11f0-9d3f-0242ac120002.exe",
+    ],
+)  # fmt: skip
+def test_what_no_file_of_weights_is_called(name: str) -> None:
+    assert not documents.WEIGHTS.fullmatch(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model.onnx_data", "model_fp16.onnx_data_12", "model.onnx.data", "model.data",
+        "encoder.layer.0.attention.self.query.weight", "embeddings.LayerNorm.bias", "model.weights",
+        "layer.3", str(uuid.uuid1()),
+    ],
+)  # fmt: skip
+def test_what_writers_of_onnx_call_a_file_of_weights(name: str) -> None:
+    assert documents.WEIGHTS.fullmatch(name)
 
 
 @pytest.mark.parametrize(

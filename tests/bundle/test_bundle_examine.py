@@ -63,6 +63,12 @@ def test_external_data_as_onnx_writes_it(
     assert_accepted(tmp_path, elements(onnx.load(tmp_path / "model.onnx")))
 
 
+def test_external_data_under_the_name_that_onnx_makes_up(tmp_path: Path) -> None:
+    made = model(tensors=[numpy_helper.from_array(np.ones((3, 4)), "w")])
+    onnx.save_model(made, tmp_path / "model.onnx", save_as_external_data=True, size_threshold=0)
+    assert_accepted(tmp_path, 12)
+
+
 def test_external_data_in_a_file_for_each_tensor(tmp_path: Path) -> None:
     made = model(tensors=[numpy_helper.from_array(np.ones((3, n)), f"layer.{n}") for n in range(4)])
     onnx.save_model(

@@ -18,11 +18,12 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from edgepipe.bundle import contained, sandbox
+from edgepipe.bundle import child, contained, sandbox
 from edgepipe.bundle.printable import printable
 from edgepipe.bundle.sandbox import Limits
-from edgepipe.errors import BundleError, StageError, UsageError
-from tests.bundle.foreign import FILE, bundle, listed
+from edgepipe.errors import BundleError, DeviceError, StageError, UsageError
+from edgepipe.runtime import golden
+from tests.bundle.foreign import DATA, FILE, bundle, listed
 from tests.runtime.tiny_onnx import Tiny, token_ids, variant
 
 LIMITS = Limits(memory=400, seconds=60)
@@ -207,12 +208,31 @@ def test_an_interrupted_parent_takes_the_child_along(monkeypatch: pytest.MonkeyP
     assert processes[-1].returncode == -9
 
 
-def test_memory_grows_with_the_largest_file(tmp_path: Path) -> None:
-    (tmp_path / "onnx").mkdir()
-    with (tmp_path / "onnx" / "m").open("wb") as file:
-        file.truncate(100 << 20)  # sparse: no bytes on the disk
-    assert Limits().memory_for(tmp_path) == 1024 + 5 * 101
-    assert Limits(memory=77).memory_for(tmp_path) == 77
+def test_memory_grows_with_the_largest_graph_or_file_of_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 1 << 22, "SC_PAGE_SIZE": 4096}.get)
+    made = bundle(tmp_path / "bundle", b"x" * (3 << 20), {DATA: b"x" * (7 << 20)})
+    (made / "notes.txt").write_bytes(b"x" * (9 << 20))
+    assert Limits().memory_for(listed(made)) == 1024 + 5 * 8
+    assert Limits(memory=77).memory_for(made) == 77
+    with (made / "onnx" / "unlisted.onnx").open("wb") as file:
+        file.truncate(1 << 40)
+    assert Limits().memory_for(made) == 1024 + 5 * 8
+    os.truncate(made / "onnx" / DATA, 1 << 40)  # sparse: no bytes on the disk
+    assert Limits().memory_for(made) == 8192  # half of 16 GiB
+    (made / "onnx" / DATA).unlink()
+    (made / "onnx" / DATA).symlink_to("/dev/zero")
+    assert Limits().memory_for(made) == 1024 + 5 * 4
+
+
+def test_nothing_but_a_bundle_is_looked_into(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BundleError, match="is not a bundle"):
+        Limits().memory_for(tmp_path)
+    (tmp_path / "edgepipe.json").write_text("{")
+    with pytest.raises(BundleError, match="is damaged"):
+        Limits().memory_for(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -259,6 +279,19 @@ def test_a_bundle_is_compared_examined_and_replayed(folder: Path) -> None:
 def test_a_variant_that_cannot_run_here_is_left_out(folder: Path) -> None:
     listed(folder, variants=[variant("fp16", FILE, Tiny(), devices=["cuda"], tolerance=1e-4)])
     assert "is not for cpu" in sandbox.replay(folder, "fp16", Limits()).skipped
+
+
+def test_a_run_that_wants_more_than_there_is_is_a_refusal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job itself, in this process: its run ends as one without memory does."""
+
+    def starved(*_: object) -> float:
+        raise DeviceError("model.onnx ran out of memory on cpu")
+
+    monkeypatch.setattr(golden, "replay", starved)
+    with pytest.raises(BundleError, match="ran out of memory on cpu"):
+        child.replay(str(folder), "fp32")
 
 
 def test_wrong_answers_are_a_refusal(folder: Path) -> None:

@@ -193,6 +193,17 @@ def test_a_wrong_call(
     assert told in done.err
 
 
+@pytest.mark.parametrize("command", ["verify", "inspect"])
+@pytest.mark.parametrize("place", [".", "/", "/proc/self", "/proc/self/fd", "/dev/null"])
+def test_what_is_no_bundle(edgepipe: Run, command: str, place: str) -> None:
+    if not Path(place).exists():
+        pytest.skip(f"this system has no {place}")
+    done = edgepipe(command, place)
+    assert done.code in {2, 3}
+    assert place in done.err + done.out
+    assert "Traceback" not in done.err
+
+
 def test_too_little_memory_is_a_refusal(edgepipe: Run, folder: Path) -> None:
     done = edgepipe("inspect", folder, "--memory", "64")
     assert done.code == 3
