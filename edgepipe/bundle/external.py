@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgepipe import disk
-from edgepipe.bundle import metadata
+from edgepipe.bundle import metadata, tensors
 from edgepipe.errors import BundleError
 
 
@@ -53,7 +53,7 @@ def _bytes(model: Any, source: Path) -> bytes:
 def _rename(model: Any, source: Path, old: str, new: str) -> None:
     from onnx.external_data_helper import uses_external_data
 
-    for tensor in _tensors(model):
+    for _, tensor in tensors.of(model):
         if not uses_external_data(tensor):
             continue
         for entry in tensor.external_data:
@@ -61,15 +61,3 @@ def _rename(model: Any, source: Path, old: str, new: str) -> None:
                 if entry.value != old:
                     raise BundleError(f"{source}: {tensor.name} lies in {entry.value}, not {old}")
                 entry.value = new
-
-
-def _tensors(message: Any) -> Iterator[Any]:
-    """Every TensorProto in a model: weights, constants, subgraphs and functions included."""
-    for field, value in message.ListFields():
-        if field.message_type is None:
-            continue
-        for inner in value if isinstance(value, Sequence) else (value,):
-            if inner.DESCRIPTOR.name == "TensorProto":
-                yield inner
-            else:
-                yield from _tensors(inner)
