@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 import traceback
+from types import FrameType
 
 import click
 
@@ -33,6 +35,10 @@ COMMANDS = {
 
 BROKEN_PIPE = 141
 """What a shell reports for a program that ended by SIGPIPE; the verdict may not have been read."""
+TERMINATED = 143
+"""The same for SIGTERM."""
+_RESUMABLE = frozenset({"run", "compress"})
+"""What keeps its finished steps."""
 EXTRAS = {
     **dict.fromkeys(("pydantic", "rich", "jinja2", "scipy", "onnx", "filelock"), "cli"),
     **dict.fromkeys(("torch", "transformers", "optimum", "neural_compressor"), "build"),
@@ -40,6 +46,10 @@ EXTRAS = {
     **dict.fromkeys(("starlette", "uvicorn", "prometheus_client"), "serve"),
 }
 """Which extra brings a package that turns out to be missing."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: everything is left as after Ctrl-C."""
 
 
 class _Lazy(click.Group):
@@ -79,13 +89,24 @@ def cli() -> None:
     """Take a transformer and a dataset to a small, fast ONNX bundle that provably works.
 
     Exit codes: 0 fine, 1 our bug, 2 wrong file or call, 3 a step could not work, 4 a gate failed,
-    5 the measurement is inconclusive, 130 interrupted.
+    5 the measurement is inconclusive, 130 interrupted, 143 terminated.
     """
 
 
 def main() -> None:
-    """The ``edgepipe`` program: runs the command line and ends with its exit code."""
+    """The ``edgepipe`` program: runs the command line and ends with its exit code.
+
+    SIGTERM ends it as Ctrl-C does, with nothing half-written left behind.
+    """
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
     sys.exit(call(sys.argv[1:]))
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    del frame
+    signal.signal(number, signal.SIG_IGN)  # timeout(1) sends it twice; the first one is at work
+    raise Terminated
 
 
 def call(args: list[str]) -> int:
@@ -95,14 +116,21 @@ def call(args: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return ExitCode.USAGE
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; finished steps are kept, run again to go on", err=True)
-        return ExitCode.INTERRUPTED
+    except (KeyboardInterrupt, click.Abort) as error:
+        return _stopped(args, error)
     except SystemExit:  # so click and rich end when whoever read our output has gone
         return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the last resort: a bug must look like nothing else
         return _failed(error)
     return result if isinstance(result, int) else ExitCode.OK
+
+
+def _stopped(args: list[str], error: BaseException) -> int:
+    """Say that it was stopped from outside; click hides the signal's exception behind its own."""
+    terminated = isinstance(error, Terminated) or isinstance(error.__cause__, Terminated)
+    kept = "; finished steps are kept, run again to go on" if _RESUMABLE & set(args[:1]) else ""
+    click.echo(f"{'terminated' if terminated else 'interrupted'}{kept}", err=True)
+    return TERMINATED if terminated else ExitCode.INTERRUPTED
 
 
 def _failed(error: Exception) -> int:

@@ -45,10 +45,11 @@ def test_a_run_ends_as_its_gates_say_and_leaves_its_evidence(
         ("pipe", ExitCode.STAGE, "error: step 'teacher': a process that it started has gone\n"),
         ("torch", ExitCode.STAGE, "needs torch, which is not installed: pip install 'edgepipe[b"),
         ("ctrl-c", ExitCode.INTERRUPTED, "interrupted; finished steps are kept, run again to go"),
+        ("sigterm", 143, "terminated; finished steps are kept, run again to go on"),
     ],
 )
 def test_a_step_that_fails_is_one_line_and_no_traceback(
-    edgepipe: Run, tmp_path: Path, fail: str, code: ExitCode, told: str
+    edgepipe: Run, tmp_path: Path, fail: str, code: int, told: str
 ) -> None:
     (tmp_path / "p.toml").write_text(text(fail=fail))
     done = edgepipe("run", "p.toml")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgepipe import cli
 from edgepipe.artifacts import Checkpoint, Report
 from edgepipe.measure.records import REPORT
 from edgepipe.stage import Named, Stage, Work
@@ -31,6 +32,8 @@ class Fragile(toys.Double):
                 raise RuntimeError("nobody meant this")
             case "ctrl-c":
                 raise KeyboardInterrupt
+            case "sigterm":
+                raise cli.Terminated
             case "torch":
                 raise ModuleNotFoundError("No module named 'torch'", name="torch")
             case "pipe":
