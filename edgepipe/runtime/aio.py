@@ -17,7 +17,7 @@ from typing import Protocol, Self, overload
 
 import numpy as np
 
-from edgepipe.errors import DeadlineError, UsageError
+from edgepipe.errors import BundleError, DeadlineError, UsageError
 from edgepipe.runtime.batching import BUDGET
 from edgepipe.runtime.manifest import Variant
 from edgepipe.runtime.network import Logits
@@ -183,6 +183,7 @@ class AsyncClassifier:
             raise UsageError(f"text is of type {type(texts).__name__}, not str or a list of str")
         if asyncio.get_running_loop() is not self._loop:
             raise UsageError("use an AsyncClassifier inside of 'async with', in that event loop")
+        self._line.require_room(len(texts))  # before the texts are paid for; put decides
         due = time.monotonic() + timeout if timeout is not None else float("inf")
         try:
             async with asyncio.timeout(timeout) as clock:
@@ -220,17 +221,23 @@ class AsyncClassifier:
         while jobs := self._line.take():
             outcome: Logits | Exception
             try:
-                outcome = self._classifier.infer([job.row for job in jobs], exact=self._exact)
+                outcome = self._infer(jobs)
             except Exception as error:  # noqa: BLE001 - raised again in everyone who waits for it
                 outcome = error
-            loop.call_soon_threadsafe(self._deliver, jobs, outcome)
+            _tell(loop, self._deliver, jobs, outcome)
             del jobs, outcome  # not kept alive while the worker waits
-        loop.call_soon_threadsafe(self._end)
+        _tell(loop, self._end)
+
+    def _infer(self, jobs: Sequence[Job[_Call]]) -> Logits:
+        logits = self._classifier.infer([job.row for job in jobs], exact=self._exact)
+        if len(logits) != len(jobs):
+            raise BundleError(f"{len(logits)} answers to {len(jobs)} texts; make the bundle anew")
+        return logits
 
     def _deliver(self, jobs: Sequence[Job[_Call]], outcome: Logits | Exception) -> None:
         if isinstance(outcome, Exception):
             for job in jobs:
-                job.call.fail(outcome)
+                job.call.fail(_own(outcome))
             return
         for job, logits in zip(jobs, outcome, strict=True):
             job.call.set(job.index, logits)
@@ -265,6 +272,26 @@ class _Call:
     def fail(self, error: Exception) -> None:
         if not self.done.done():
             self.done.set_exception(error)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, said: Callable[..., None], *what: object) -> None:
+    """``said`` is called in the event loop, or never, when that has ended without waiting."""
+    try:
+        loop.call_soon_threadsafe(said, *what)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+
+
+def _own(error: Exception) -> Exception:
+    """A copy for one caller: raised, an error takes up where it has been, and stays with that.
+
+    Made without ``__init__``, which may want other arguments than the message.
+    """
+    own = type(error).__new__(type(error), *error.args)
+    own.__dict__.update(error.__dict__)
+    own.__cause__ = error
+    return own
 
 
 def _likeness(variant: Variant, *, exact: bool) -> Likeness:

@@ -62,15 +62,19 @@ class WaitingLine(Generic[Call]):
 
     def put(self, jobs: Sequence[Job[Call]]) -> None:
         """All ``jobs`` wait. Raises OverloadedError or UsageError, and then none does."""
-        if len(jobs) > self._limit:
-            raise UsageError(f"{len(jobs)} texts in one call, and only {self._limit} may wait")
         with self._changed:
-            if not self._open:
-                raise UsageError("this AsyncClassifier is closed")
-            if len(self._jobs) + len(jobs) > self._limit:
-                raise OverloadedError(f"{len(self._jobs)} texts are waiting; try again later")
+            self.require_room(len(jobs))
             self._jobs.update(dict.fromkeys(jobs))
             self._changed.notify(len(jobs))
+
+    def require_room(self, count: int) -> None:
+        """What ``put`` raises for so many jobs, as it stands now; none of them waits yet."""
+        if count > self._limit:
+            raise UsageError(f"{count} texts in one call, and only {self._limit} may wait")
+        if not self._open:
+            raise UsageError("this AsyncClassifier is closed")
+        if len(self._jobs) + count > self._limit:
+            raise OverloadedError(f"{len(self._jobs)} texts are waiting; try again later")
 
     def drop(self, jobs: Sequence[Job[Call]]) -> None:
         """None of ``jobs`` waits any more; those that were taken already are left alone."""

@@ -2,16 +2,26 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from edgepipe import runtime
-from edgepipe.errors import DeadlineError, OverloadedError, UsageError
+from edgepipe.errors import (
+    BundleError,
+    DeadlineError,
+    MissingDependencyError,
+    OverloadedError,
+    UsageError,
+)
+from edgepipe.runtime import waiting
 from edgepipe.runtime.aio import AsyncClassifier
+from edgepipe.runtime.tokenize import Row
 from tests.runtime.gated import PATIENCE, Gated
 from tests.runtime.tiny_onnx import Tiny, write_bundle
 
@@ -264,35 +274,39 @@ def test_a_call_that_is_too_late_is_never_computed() -> None:
     assert fake.ran == [[1]]
 
 
-def test_a_worker_looks_at_the_deadline_itself() -> None:
-    """While the event loop is too busy to notice that a text's time is over."""
-    fake = Gated()
+def test_a_worker_looks_at_the_deadline_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes ahead of the event loop's, which has not noticed yet."""
+    fake, real = Gated(), time.monotonic
+    ahead = SimpleNamespace(monotonic=lambda: real() + 20 * PATIENCE)
 
     async def work() -> None:
         async with AsyncClassifier(fake) as model:
             first = start(model, [1])
             await fake.busy()
-            late = start(model, [2], timeout=0.01)
+            (late,) = start(model, [2], timeout=10 * PATIENCE)
             await all_waiting(model, 1)
-            threading.Event().wait(0.05)  # the loop stands still
+            monkeypatch.setattr(waiting, "time", ahead)
             fake.gate.set()
-            while not fake.ran:
-                pass
-            with pytest.raises(DeadlineError):
-                await late[0]
             await asyncio.gather(*first, *start(model, [3]))
+            assert (late.done(), model.waiting) == (False, 0)
+            late.cancel()
 
     awaited(work)
     assert fake.ran == [[1], [3]]
 
 
-def test_a_deadline_during_inference_leaves_the_worker_well() -> None:
+def test_a_deadline_during_inference_leaves_the_worker_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     fake = Gated()
 
     async def work() -> None:
         async with AsyncClassifier(fake) as model:
-            (late,) = start(model, [1], timeout=0.01)
+            (late,) = start(model, [1], timeout=PATIENCE / 4)
             await fake.busy()
+            loop = asyncio.get_running_loop()
+            real = loop.time
+            monkeypatch.setattr(loop, "time", lambda: real() + PATIENCE / 2)
             with pytest.raises(DeadlineError):
                 await late
             fake.gate.set()
@@ -312,13 +326,85 @@ def test_an_error_reaches_every_call_of_the_batch_and_the_next_one_works() -> No
             tasks = [asyncio.create_task(model.logits(["1 1", "1 1"])) for _ in range(2)]
             await all_waiting(model, 4)
             fake.gate.set()
-            for found in await asyncio.gather(blocker, *tasks, return_exceptions=True):
-                assert found is fake.error
+            first, *found = await asyncio.gather(blocker, *tasks, return_exceptions=True)
+            assert [repr(error) for error in (first, *found)] == [repr(fake.error)] * 3
+            assert len({id(error.__traceback__) for error in (first, *found)}) == 3
+            assert all(error.__cause__ is fake.error for error in found)
             fake.error = None
             assert (await model.logits("5 5")).tolist() == [5, 2]
 
     awaited(work)
     assert fake.ran == [[1], [2] * 4, [2]]
+
+
+def test_an_error_with_arguments_of_its_own_reaches_the_caller_whole() -> None:
+    fake = Gated()
+    fake.error = MissingDependencyError("onnxruntime", "cpu", "running a bundle")
+    fake.gate.set()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake) as model:
+            with pytest.raises(MissingDependencyError, match="pip install") as caught:
+                await model.logits("1")
+            assert caught.value is not fake.error
+            assert caught.value.extra == "cpu"
+
+    awaited(work)
+
+
+@pytest.mark.parametrize("given", [0, 1, 3])
+def test_a_wrong_number_of_answers_is_an_error_for_each_caller(given: int) -> None:
+    class Miscounting(Gated):
+        def infer(self, rows: Sequence[Row], *, exact: bool = False) -> Any:
+            found = super().infer(rows, exact=exact)
+            return np.resize(found, (given, 2)) if len(rows) == 2 else found
+
+    fake = Miscounting()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake, exact=False) as model:
+            blocker = asyncio.create_task(model.logits("1 1 1 1"))
+            await fake.busy()
+            tasks = start(model, [2, 2])
+            await all_waiting(model, 2)
+            fake.gate.set()
+            for error in await asyncio.gather(*tasks, return_exceptions=True):
+                assert isinstance(error, BundleError)
+                assert str(error).startswith(f"{given} answers to 2 texts")
+            await blocker
+            assert (await model.logits("5 5")).tolist() == [5, 2]
+
+    awaited(work)
+
+
+def test_what_is_refused_is_not_tokenized() -> None:
+    class Counting(Gated):
+        encoded = 0
+
+        def encode(self, text: object, index: int = 0) -> Row:
+            self.encoded += 1
+            return super().encode(text, index)
+
+    fake = Counting()
+
+    async def work() -> None:
+        async with AsyncClassifier(fake, queue=2) as model:
+            first = start(model, [1])
+            await fake.busy()
+            second = start(model, [2])
+            await all_waiting(model, 1)
+            with pytest.raises(OverloadedError, match="1 texts are waiting"):
+                await model.logits(["7", "7"])
+            with pytest.raises(UsageError, match="3 texts in one call"):
+                await model.logits(["7", "7", "7"])
+            assert fake.encoded == 2
+            fake.gate.set()
+            await asyncio.gather(*first, *second)
+        with pytest.raises(UsageError, match="is closed"):
+            await model.logits("7")
+        assert fake.encoded == 2
+
+    awaited(work)
 
 
 def test_what_is_no_text_is_named_and_harms_nobody() -> None:
@@ -369,7 +455,8 @@ def test_leaving_in_a_hurry_refuses_what_has_not_begun(how: str) -> None:
             tasks += start(model, [1, 2, 3])
             await fake.busy()
             await all_waiting(model, 2)
-            asyncio.get_running_loop().call_later(0.01, fake.gate.set)
+            if how != "cancelled":  # then the loop has no turn before the rest is refused
+                asyncio.get_running_loop().call_soon(fake.gate.set)
             if how == "exception":
                 raise ZeroDivisionError
             if how == "close":
@@ -380,6 +467,7 @@ def test_leaving_in_a_hurry_refuses_what_has_not_begun(how: str) -> None:
             closing.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await closing
+            fake.gate.set()
 
     async def work() -> None:
         tasks: list[asyncio.Task[Any]] = []
@@ -396,20 +484,48 @@ def test_leaving_in_a_hurry_refuses_what_has_not_begun(how: str) -> None:
     assert fake.ran == [[1]]
 
 
+def test_a_worker_may_outlive_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left while it infers, by a task that was cancelled twice."""
+    fake, died = Gated(), []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    before = workers()
+
+    async def work() -> None:
+        model = await AsyncClassifier(fake).__aenter__()
+        start(model, [1])
+        await fake.busy()
+        closing = asyncio.create_task(model.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+
+    awaited(work)
+    (left,) = workers() - before
+    fake.gate.set()
+    left.join(PATIENCE)
+    assert not left.is_alive()
+    assert died == []
+    assert fake.ran == [[1]]
+
+
+def workers() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("edgepipe-worker")}
+
+
 def test_no_thread_is_left() -> None:
     fake = Gated()
     fake.gate.set()
-    before = {thread for thread in threading.enumerate() if thread.name.startswith("edgepipe")}
+    before = workers()
 
     async def work() -> None:
         async with AsyncClassifier(fake, workers=4) as model:
             await asyncio.gather(*start(model, [1] * 20))
 
     awaited(work)
-    for thread in threading.enumerate():
-        if thread.name.startswith("edgepipe") and thread not in before:
-            thread.join(PATIENCE)
-            assert not thread.is_alive()
+    for thread in workers() - before:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
 
 
 def test_batches_are_told() -> None:
