@@ -20,6 +20,7 @@ from edgepipe.runtime.verify import (
     clashes,
     name_problem,
     read_manifest,
+    unexpected,
     verify,
 )
 
@@ -75,7 +76,7 @@ def _check_same(chunks: Iterator[bytes], target: Path) -> None:
     for chunk in chunks:
         made.update(chunk)
     if disk.sha256(target) != made.hexdigest():
-        raise UsageError(f"{target} exists with other content; force its replacement")
+        raise UsageError(f"{target} exists with other content; replace it with --force")
 
 
 @contextlib.contextmanager
@@ -100,12 +101,22 @@ def _check_place(archive: Path, into: Path, *, force: bool) -> None:
     with disk.translated("write", into):
         for wrong, what in (
             (into.is_symlink(), "is a link; name the folder itself"),
-            (into.exists() and not force, "exists; remove it, or force its replacement"),
+            (into.exists() and not force, "exists; remove it, or replace it with --force"),
             (into.exists() and not (into / MANIFEST).is_file(), "is no bundle; remove it yourself"),
             (archive.resolve().is_relative_to(into.resolve()), "holds the archive"),
+            (any((p / MANIFEST).is_file() for p in into.absolute().parents), "is inside a bundle"),
         ):
             if wrong:
                 raise UsageError(f"{into} {what}")
+        if into.exists():
+            _check_nothing_else(into)
+
+
+def _check_nothing_else(bundle: Path) -> None:
+    """UsageError when the folder holds files that are not the bundle's: they would be lost."""
+    foreign = sorted(name for name, _ in unexpected(bundle, read_manifest(bundle).files))
+    if foreign:
+        raise UsageError(f"{bundle} also holds {', '.join(foreign[:3])}: remove it yourself")
 
 
 def _standing(into: Path) -> Path:

@@ -46,7 +46,7 @@ def verify(folder: Path) -> Manifest:
     manifest = read_manifest(folder)
     names = manifest.files.keys()
     usable = [name for name in names if not name_problem(name)]
-    problems = {**dict(_bad_names(names)), **dict(_unexpected(folder, usable))}
+    problems = {**dict(_bad_names(names)), **dict(unexpected(folder, usable))}
     for name in names - problems.keys():
         problem = _file_problem(folder, name, manifest.files)
         if problem:
@@ -157,7 +157,7 @@ def _bad_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     yield from clashes([*sorted(UNLISTED), *sound])
 
 
-def _unexpected(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+def unexpected(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Entries of the folder that are no files of the manifest, nor folders on the way to one.
 
     Folders that nothing leads into are named, not entered.

@@ -212,10 +212,25 @@ def test_what_stands_in_the_way_stays(packed: Path, tmp_path: Path) -> None:
 
 def test_force_replaces_a_bundle_as_a_whole(packed: Path, bundle: Path, tmp_path: Path) -> None:
     wanted = files_of(bundle)
-    (bundle / "extra").write_text("gone afterwards")
+    (bundle / "tokenizer.json").write_text("gone afterwards")
     archive.unpack(packed, bundle, force=True)
     assert files_of(bundle) == wanted
     assert names_in(tmp_path) == {"bundle", "packed.zip"}
+
+
+def test_force_never_removes_what_is_not_the_bundles(packed: Path, bundle: Path) -> None:
+    (bundle / "notes").mkdir()
+    (bundle / "notes" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="also holds notes"):
+        archive.unpack(packed, bundle, force=True)
+    assert (bundle / "notes" / "thesis.txt").exists()
+
+
+def test_nothing_is_unpacked_into_a_bundle(packed: Path, bundle: Path) -> None:
+    before = files_of(bundle)
+    with pytest.raises(UsageError, match="inside a bundle"):
+        archive.unpack(packed, bundle / "inner")
+    assert files_of(bundle) == before
 
 
 def test_force_keeps_the_old_bundle_when_the_archive_is_refused(

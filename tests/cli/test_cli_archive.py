@@ -83,10 +83,10 @@ def test_force_replaces(edgepipe: Run, bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "bundle.zip").write_text("old")
     assert edgepipe("pack", bundle).code == 2
     assert edgepipe("pack", bundle, "--force").code == 0
-    (bundle / "evil").write_text("x")
+    (bundle / "tokenizer.json").write_text("evil")
     assert edgepipe("unpack", "bundle.zip").code == 2
     assert edgepipe("unpack", "bundle.zip", "--force").code == 0
-    assert not (bundle / "evil").exists()
+    assert (bundle / "tokenizer.json").read_text() != "evil"
 
 
 def test_the_passphrase_is_taken_from_the_environment(
