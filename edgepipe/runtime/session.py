@@ -93,7 +93,8 @@ def open_session(plan: SessionPlan) -> Any:
     """An ``onnxruntime.InferenceSession`` that runs on ``plan.device`` and nowhere else by chance.
 
     On CUDA it can replay CUDA graphs where onnxruntime allows that; ``captures`` tells. Raises
-    DeviceError when the device cannot be used, and BundleError when the file is no model.
+    DeviceError when the device cannot be used or lacks memory, and BundleError when the file is no
+    model.
     """
     if plan.device == "cpu":
         return _create(plan, {})
@@ -144,17 +145,20 @@ def translated_run(plan: SessionPlan) -> Iterator[None]:
     except Exception as error:  # its classes share no base but Exception
         reason = " ".join(str(error).split())
         if out_of_memory(error):
-            raise DeviceError(
-                f"{plan.path.name} ran out of memory on {plan.device} ({reason[-200:]}): pass "
-                "fewer or shorter texts at once, take a smaller variant of the bundle, or stop "
-                "what else uses that memory"
-            ) from error
+            raise _shortage(plan, reason, "pass fewer or shorter texts at once, ") from error
         raise BundleError(f"{plan.path} failed on its input: {reason}; make it anew") from error
 
 
 def out_of_memory(error: Exception) -> bool:
     """Whether ``error`` says that memory has run out, of this machine or of its GPU."""
     return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))
+
+
+def _shortage(plan: SessionPlan, reason: str, first: str = "") -> DeviceError:
+    return DeviceError(
+        f"{plan.path.name} ran out of memory on {plan.device} ({reason[-200:]}): {first}take a "
+        "smaller variant of the bundle, or stop what else uses that memory"
+    )
 
 
 def _preload_cuda() -> None:
@@ -193,7 +197,7 @@ def _create_for_cuda(plan: SessionPlan) -> Any:
 def _create(plan: SessionPlan, provider_options: dict[str, str]) -> Any:
     ort = onnxruntime()
     disabled = () if plan.plain else plan.settings.disabled_optimizers
-    with _translated(plan.path):
+    with _translated(plan):
         # enable_fallback would turn an error of CUDA into a session on the CPU
         return ort.InferenceSession(
             str(plan.path),
@@ -239,10 +243,17 @@ def effective_settings(plan: SessionPlan) -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Whatever onnxruntime raises for a file becomes a BundleError that names the file."""
+def _translated(plan: SessionPlan) -> Iterator[None]:
+    """Whatever onnxruntime raises for a file becomes a BundleError that names the file.
+
+    Or a DeviceError when memory has run out: the file is none the worse for that.
+    """
     try:
         yield
     except Exception as error:  # its classes share no base but Exception
         reason = " ".join(str(error).split())
-        raise BundleError(f"{path} cannot be loaded: {reason}; make the bundle anew") from error
+        if out_of_memory(error):
+            raise _shortage(plan, reason) from error
+        raise BundleError(
+            f"{plan.path} cannot be loaded: {reason}; make the bundle anew"
+        ) from error

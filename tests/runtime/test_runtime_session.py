@@ -141,7 +141,7 @@ def test_placement_counts_what_is_left_after_the_optimizers(plan: SessionPlan) -
     assert placement(open_session(replace(plan, plain=True))) == {}
 
 
-@pytest.mark.parametrize(
+SHORTAGES = pytest.mark.parametrize(
     "said",
     [
         # microsoft/onnxruntime issues 16307, 22702 and a run of 1.31.1 on the CPU
@@ -152,6 +152,9 @@ def test_placement_counts_what_is_left_after_the_optimizers(plan: SessionPlan) -
         "std::bad_alloc",
     ],
 )
+
+
+@SHORTAGES
 def test_out_of_memory_is_one_clear_error(plan: SessionPlan, said: str) -> None:
     with (
         pytest.raises(DeviceError, match=r"ran out of memory on cpu .*smaller variant") as caught,
@@ -161,6 +164,18 @@ def test_out_of_memory_is_one_clear_error(plan: SessionPlan, said: str) -> None:
     assert isinstance(caught.value.__cause__, RuntimeError)
     with pytest.raises(DeviceError, match="ran out of memory"), translated_run(plan):
         raise MemoryError
+
+
+@SHORTAGES
+def test_no_memory_to_load_it_is_no_fault_of_the_bundle(
+    plan: SessionPlan, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(ort, "InferenceSession", full)
+    with pytest.raises(DeviceError, match=r"model.onnx ran out of memory on cpu .*: take a small"):
+        open_session(plan)
 
 
 def test_an_input_that_the_model_cannot_digest(plan: SessionPlan) -> None:
