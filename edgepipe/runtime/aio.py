@@ -18,9 +18,8 @@ from typing import Protocol, Self, overload
 import numpy as np
 
 from edgepipe.errors import BundleError, DeadlineError, UsageError
-from edgepipe.runtime.batching import BUDGET
+from edgepipe.runtime.batching import BUDGET, Logits
 from edgepipe.runtime.manifest import Variant
-from edgepipe.runtime.network import Logits
 from edgepipe.runtime.scores import Prediction
 from edgepipe.runtime.tokenize import Row
 from edgepipe.runtime.waiting import Job, Likeness, WaitingLine

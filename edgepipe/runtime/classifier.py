@@ -11,8 +11,9 @@ import numpy as np
 
 from edgepipe.errors import UsageError
 from edgepipe.runtime import batching
+from edgepipe.runtime.batching import Logits
 from edgepipe.runtime.manifest import Manifest, Variant
-from edgepipe.runtime.network import Logits, Network
+from edgepipe.runtime.network import Network
 from edgepipe.runtime.scores import Prediction, activation, best, ranked
 from edgepipe.runtime.session import effective_settings
 from edgepipe.runtime.tokenize import Row, TextTokenizer, no_text

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgepipe.errors import BundleError
-from edgepipe.runtime.batching import Ids
+from edgepipe.runtime.batching import IDS, MASK, Ids, Logits
 from edgepipe.runtime.session import (
     PROVIDERS,
     Device,
@@ -26,8 +25,6 @@ from edgepipe.runtime.session import (
     placement,
 )
 
-Logits = NDArray[np.float32]
-IDS, MASK = "input_ids", "attention_mask"
 _SHORTEST = 8
 """Tokens of the smallest bucket: below it a GPU is busy with starting kernels anyway."""
 _NO_GRAPH = -1
@@ -106,7 +103,10 @@ class BoundRunner:
         try:
             return self._bound(feed)
         except Exception as error:
-            self._drop()
+            try:
+                self._drop()
+            except Exception as second:  # which follows from the first, and says less
+                raise error from second
             if self._why_not or out_of_memory(error):
                 raise
             self._why_not = f"a run with them failed: {error}"
@@ -127,9 +127,10 @@ class BoundRunner:
         return _Buffers(self._session, inputs, self._output, shape, graph_id)
 
     def _drop(self) -> None:
-        for buffers in self._buffers.values():
-            buffers.release()
+        given_up = list(self._buffers.values())
         self._buffers.clear()
+        for buffers in given_up:
+            buffers.release()
 
 
 @dataclass(frozen=True)

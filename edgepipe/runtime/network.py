@@ -8,15 +8,13 @@ import weakref
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgepipe.errors import BundleError, DeviceError, UsageError
-from edgepipe.runtime.batching import Ids
+from edgepipe.runtime.batching import IDS, MASK, TYPES, Ids, Logits
 from edgepipe.runtime.manifest import Graph, Manifest
 from edgepipe.runtime.session import SessionPlan, open_session, placement, translated_run
 
-Logits = NDArray[np.float32]
-IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
+__all__ = ["Logits", "Network"]
 
 
 class _Runner(Protocol):
@@ -43,7 +41,7 @@ class Network:
         self._types = TYPES in names
         self._output = _output_name(self._session, plan, graph, self._labels)
         self._runner: _Runner | None = self._bind()
-        _on_fork(self)
+        _OPEN.add(self)
 
     def run(self, ids: Ids, mask: Ids, types: Ids) -> Logits:
         """Logits as float32 [batch, labels] for int64 inputs [batch, sequence].
@@ -74,16 +72,20 @@ class Network:
     def explain(self) -> dict[str, object]:
         """The execution provider by the session's own word, and the nodes that it placed where."""
         runner = self._runner or self._reopen()
+        session = self._session
+        if session is None:  # closed by another thread just now
+            raise _closed()
         return {
-            "provider": str(self._session.get_providers()[0]),
-            "nodes": placement(self._session),
+            "provider": str(session.get_providers()[0]),
+            "nodes": placement(session),
             **runner.explain(),
         }
 
     def close(self) -> None:
         """The session is given up; threads that are in it still get their answer."""
+        self._closed = True  # first, so that no other thread opens it again
         runner, self._runner = self._runner, None
-        self._closed, self._session = True, None
+        self._session = None
         if runner is not None:
             runner.close()
 
@@ -145,17 +147,18 @@ def _closed() -> UsageError:
     return UsageError("this classifier is closed; load the bundle again")
 
 
-def _on_fork(network: Network) -> None:
-    if not hasattr(os, "register_at_fork"):  # Windows cannot fork
-        return
-    reference = weakref.ref(network)
+_OPEN: weakref.WeakSet[Network] = weakref.WeakSet()
+"""What a forked child has to abandon. For the module, since a callback at a fork can never be taken
+back: one for each network would stay for as long as the process does."""
 
-    def abandon() -> None:
-        alive = reference()
-        if alive is not None:
-            alive.abandon()
 
-    os.register_at_fork(after_in_child=abandon)
+def _abandon_all() -> None:
+    for network in list(_OPEN):
+        network.abandon()
+
+
+if hasattr(os, "register_at_fork"):  # Windows cannot fork
+    os.register_at_fork(after_in_child=_abandon_all)
 
 
 def _input_names(session: Any, plan: SessionPlan, graph: Graph) -> set[str]:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgepipe.errors import UsageError
+from edgepipe.runtime.batching import Logits
 from edgepipe.runtime.manifest import Variant
-from edgepipe.runtime.network import Logits
 from edgepipe.runtime.scores import Prediction
 from edgepipe.runtime.tokenize import Row
 

@@ -178,6 +178,21 @@ def test_after_a_shortage_the_next_call_works(session: Any, tiny: Tiny) -> None:
     assert runner.run(feed_of("good film"))[0] == pytest.approx(tiny.logits("good film"), abs=1e-5)
 
 
+def test_the_first_error_is_the_one_that_is_told(session: Any, tiny: Tiny) -> None:
+    """When the device is lost, giving its buffers back fails too."""
+
+    class Lost(Wrapped):
+        def release_captured_graph(self, graph_id: int) -> None:
+            raise RuntimeError("CUDA failure 999: cannot release")
+
+    runner = bound(Lost(session, "CUDA failure 700: illegal address", capture=True))
+    with pytest.raises(RuntimeError, match="illegal address") as caught:
+        runner.run(feed_of("bad"))
+    assert "cannot release" in str(caught.value.__cause__)
+    assert runner.explain()["buckets"] == []
+    assert runner.run(feed_of("bad"))[0] == pytest.approx(tiny.logits("bad"), abs=1e-5)
+
+
 # ---- CUDA graphs: ids, and what happens when they fail; what they do needs a GPU ---------------
 
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import gc
+import os
 import subprocess
 import sys
 import textwrap
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -212,6 +215,37 @@ def test_for_cuda_inputs_and_outputs_are_bound(
     with pytest.raises(DeviceError, match="CUDA does not survive a fork"):
         network.run(ids, ids, ids)
     network.close()
+
+
+def test_explain_while_another_thread_closes(
+    bundle: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = network_of(bundle / "onnx/model.onnx", promised(*tiny.inputs))
+
+    def closes_first(self: Network, name: str) -> Any:
+        if name == "_session":
+            self.close()
+        return object.__getattribute__(self, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Network, "__getattribute__", closes_first)
+        with pytest.raises(UsageError, match="is closed"):
+            network.explain()
+    with pytest.raises(UsageError, match="is closed"):
+        network.explain()
+
+
+def test_a_network_leaves_nothing_behind(
+    bundle: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Callbacks at a fork cannot be taken back, so that none may be registered for each."""
+    registered: list[object] = []
+    monkeypatch.setattr(os, "register_at_fork", registered.append, raising=False)
+    network = network_of(bundle / "onnx/model.onnx", promised(*tiny.inputs))
+    alive = weakref.ref(network)
+    del network
+    gc.collect()
+    assert (alive(), registered) == (None, [])
 
 
 FORK = """
