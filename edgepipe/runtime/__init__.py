@@ -36,6 +36,10 @@ def load(  # noqa: PLR0913 - one call, everything named
 ) -> TextClassifier:
     """A classifier ready to answer, from a bundle's folder.
 
+    By default the files that it opens are those that the manifest lists; a file too many is refused
+    with ``check`` alone. Neither looks into a graph: operator domains, the layout of external
+    weights and limits on size are for ``edgepipe verify``, to be run on a bundle of others first.
+
     Args:
         bundle: the folder with ``edgepipe.json``.
         device: where it runs, or an error; ``auto`` takes CUDA where it works, else the CPU.
@@ -46,13 +50,13 @@ def load(  # noqa: PLR0913 - one call, everything named
             for lists and streams one thread each is the fastest. None is one for every core that
             ``threads`` leaves, and with ``threads=None`` one of one thread for every core.
         plain: with onnxruntime's default session options, to see what the bundle's own gain.
-        verify: hash every file that is used, and refuse the bundle when one was changed.
+        verify: hash the files that it opens, and refuse the bundle when one was changed.
         check: verify the whole bundle, and give its golden answers again on this machine.
 
     Raises:
         UsageError: no such bundle or variant, or an argument that does not fit.
-        BundleError: the bundle is damaged, incomplete or of another task or schema.
-        DeviceError: the device, or a CPU feature that the variant needs, is missing.
+        BundleError: the bundle is damaged, changed, incomplete or of another task or schema.
+        DeviceError: the device, its memory, or a CPU feature that the variant needs is missing.
         MissingDependencyError: onnxruntime is not installed.
     """
     if device not in (*PROVIDERS, "auto"):
