@@ -36,9 +36,9 @@ def load(  # noqa: PLR0913 - one call, everything named
 ) -> TextClassifier:
     """A classifier ready to answer, from a bundle's folder.
 
-    By default the files that it opens are those that the manifest lists; a file too many is refused
-    with ``check`` alone. Neither looks into a graph: operator domains, the layout of external
-    weights and limits on size are for ``edgepipe verify``, to be run on a bundle of others first.
+    By default it hashes only the files that it opens; files too many are refused with ``check``
+    alone. Neither looks into a graph: operator domains, the layout of external weights and limits
+    on size are looked at by ``edgepipe verify``, to be run first on a bundle from someone else.
 
     Args:
         bundle: the folder with ``edgepipe.json``.
