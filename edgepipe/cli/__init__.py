@@ -11,6 +11,7 @@ from types import FrameType
 import click
 
 from edgepipe import __version__
+from edgepipe.bundle.printable import printable
 from edgepipe.errors import EdgepipeError, ExitCode, MissingDependencyError
 
 COMMANDS = {
@@ -153,5 +154,5 @@ def _bug() -> int:
 
 
 def _message(error: EdgepipeError) -> str:
-    """``error: `` before the first line; further problems one a line."""
-    return "\n".join(f"error: {line}" for line in str(error).splitlines())
+    """``error: `` before the first line; further problems one a line. It may quote a bundle."""
+    return "\n".join(f"error: {printable(line)}" for line in str(error).splitlines())

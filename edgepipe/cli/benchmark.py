@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgepipe.cli.console import emit, json_option, say, table
+from edgepipe.bundle.printable import printable
+from edgepipe.cli.console import emit, json_option, say
+from edgepipe.cli.foreign import shown
 from edgepipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,12 +77,12 @@ def command(
     measured = _measure(arms, _texts(bundle, file), threads, seconds)
     rows = list(_rows(found, arms, measured))
     for remark in (*measured.doubts, *measured.remarks):
-        say(f"note: {remark}")
+        say(f"note: {printable(remark)}")
     if as_json:
         emit([asdict(row) for row in rows])
         return
     columns = ("variant", "accuracy", "size", "p50", "p90", "texts/s", "speed-up (95 %)")
-    table(columns, map(_cells, rows))
+    shown(columns, map(_cells, rows))
 
 
 def _arms(found: Manifest, bundle: Path, threads: int) -> Iterator[Arm]:

@@ -43,7 +43,13 @@ def json_option(command: F) -> F:
 
 def emit(value: object) -> None:
     """``value`` as JSON on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json_text(value, indent=2))
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """``value`` as JSON to read, with every character escaped that a terminal might act on."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def say(text: str) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import json
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
 
-from edgepipe.cli.console import json_option
+from edgepipe.bundle.printable import printable
+from edgepipe.cli.console import json_option, json_text
 from edgepipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ _WINDOW = 256
 @click.command("predict")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("texts", nargs=-1, metavar="[TEXT ...]")
-@click.option("--file", type=click.File("r", encoding="utf-8"), help="One text a line; - is stdin.")
+@click.option(
+    "--file",
+    type=click.File("r", encoding="utf-8", errors="surrogateescape"),
+    help="One text a line; - is stdin.",
+)
 @click.option("--variant", default="auto", show_default=True, help="A variant of the bundle.")
 @click.option(
     "--device",
@@ -65,12 +70,12 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
 
 def _lines(file: TextIO) -> Iterator[str]:
     """One text a line; an empty line is an empty text, so that answers stay in step."""
-    number = 0
-    try:
-        for number, line in enumerate(file, start=1):  # noqa: B007 - for the message
-            yield line.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file.name}: not UTF-8, somewhere after line {number}") from error
+    for number, line in enumerate(file, start=1):
+        try:
+            line.encode()
+        except UnicodeEncodeError as error:  # a byte that was no UTF-8 is a lone surrogate here
+            raise UsageError(f"{file.name}:{number}: not UTF-8") from error
+        yield line.rstrip("\r\n")
 
 
 def _windows(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -82,5 +87,6 @@ def _windows(texts: Iterable[str]) -> Iterator[list[str]]:
 
 def _line(text: str, answer: Prediction, *, as_json: bool) -> str:
     if as_json:
-        return json.dumps({"text": text, **answer}, ensure_ascii=False)
-    return f"{answer['label']}\t{answer['score']:.4f}\t{text}"
+        return json_text({"text": text, **answer})
+    echo = printable(text) if sys.stdout.isatty() else text  # elsewhere it comes back as it went in
+    return f"{printable(answer['label'])}\t{answer['score']:.4f}\t{echo}"

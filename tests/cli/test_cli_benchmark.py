@@ -56,6 +56,17 @@ def test_what_cannot_be_timed(edgepipe: Run, bundle: Path, damage, code: int, to
     assert told in done.err
 
 
+def test_a_hostile_name_gives_the_terminal_no_orders(edgepipe: Run, bundle: Path) -> None:
+    path = bundle / "edgepipe.json"
+    written = json.loads(path.read_text())
+    written["variants"][0]["name"] = "i8\x1b[31m\u202e"
+    path.write_text(json.dumps(written))
+    done = edgepipe("benchmark", bundle, "--seconds", "1")
+    assert done.code == 0
+    assert (done.out + done.err).replace("\n", "").isprintable()
+    assert r"i8\x1b[31m\u202e" in done.out
+
+
 def test_a_file_of_texts_that_is_not_there(edgepipe: Run, bundle: Path) -> None:
     done = edgepipe("benchmark", bundle, "--file", "absent.txt")
     assert (done.code, done.out) == (2, "")

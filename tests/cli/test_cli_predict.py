@@ -72,10 +72,52 @@ def test_a_dash_is_standard_input(
 def test_texts_that_are_not_utf8_are_a_wrong_call(
     edgepipe: Run, bundle: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "texts.txt").write_bytes(b"fine\ncaf\xe9\n")
+    (tmp_path / "texts.txt").write_bytes(b"fine\ncaf\xe9\nfine\n")
     done = edgepipe("predict", bundle, "--file", tmp_path / "texts.txt")
-    assert done.code == 2
-    assert "texts.txt: not UTF-8" in done.err
+    assert (done.code, done.out) == (2, "")
+    assert "texts.txt:2: not UTF-8" in done.err
+
+
+HOSTILE = "\x1b]0;owned\x07\x9b31m\u202egood\tfilm\U000e0001"
+ESCAPED = r"\x1b]0;owned\x07\x9b31m\u202egood\tfilm\U000e0001"
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    return write_bundle(tmp_path / "hostile", Tiny(labels=(HOSTILE,) * 3))
+
+
+def test_a_hostile_label_is_escaped_wherever_it_goes(edgepipe: Run, hostile: Path) -> None:
+    """The text is the caller's own: out of a terminal it comes back as it went in."""
+    done = edgepipe("predict", hostile, HOSTILE)
+    assert done.out.startswith(f"{ESCAPED}\t0.")
+    assert done.out.endswith(f"\t{HOSTILE}\n")
+
+
+def test_a_terminal_gets_no_orders(
+    edgepipe: Run, hostile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    done = edgepipe("predict", hostile, HOSTILE)
+    assert done.out.replace("\t", "").strip().isprintable()
+    assert done.out.endswith(f"\t{ESCAPED}\n")
+
+
+def test_json_holds_what_was_there_and_is_harmless(edgepipe: Run, hostile: Path) -> None:
+    done = edgepipe("predict", hostile, "--json", HOSTILE, "naïve 日本")
+    assert done.out.replace("\n", "").isprintable()
+    first, second = map(json.loads, done.out.splitlines())
+    assert (first["text"], first["label"]) == (HOSTILE, HOSTILE)
+    assert second["text"] == "naïve 日本"
+    assert "naïve 日本" in done.out
+
+
+def test_an_error_that_quotes_a_bundle_is_harmless(edgepipe: Run, bundle: Path) -> None:
+    path = bundle / "edgepipe.json"
+    path.write_text(path.read_text().replace('"fp32"', '"fp\\u001b[31m\\u202e"'))
+    done = edgepipe("predict", bundle, "x", "--variant", "int9")
+    assert done.code != 0
+    assert done.err.replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize(
