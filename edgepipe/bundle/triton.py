@@ -55,11 +55,15 @@ def export(bundle: Path, into: Path, variant: str | None = None) -> Exported:
     """``into`` is a model repository with one model, from a verified bundle; whole, or not there.
 
     ``variant`` is a name; None takes the first one, which the bundle prefers. Raises UsageError
-    when there is no such bundle or variant, or when ``into`` exists; BundleError when the bundle is
-    changed, or its graph is not one that Triton can be told about.
+    when there is no such bundle or variant, or when ``into`` exists or lies inside the
+    bundle; BundleError when the bundle is changed, or its graph is not one that Triton can be told
+    about.
     """
-    if into.exists():
-        raise UsageError(f"{into} exists; remove it, or name another folder")
+    with disk.translated("write", into):
+        if into.resolve().is_relative_to(bundle.resolve()):
+            raise UsageError(f"{into} is inside the bundle; name a folder elsewhere")
+        if into.exists():
+            raise UsageError(f"{into} exists; remove it, or name another folder")
     manifest = verify(bundle)
     chosen = _chosen(manifest, variant)
     name = _safe(manifest.name)

@@ -162,6 +162,16 @@ def test_an_existing_folder_an_unknown_variant_a_changed_bundle(tmp_path: Path) 
     assert {f.name for f in tmp_path.iterdir()} == {"bundle", "fp32", "int8", "there"}
 
 
+@pytest.mark.parametrize("place", ["", "triton", "onnx/deep/triton", "../link/triton"])
+def test_a_bundle_is_not_written_into(tmp_path: Path, place: str) -> None:
+    made = bundle(tmp_path, "fp32")
+    (tmp_path / "link").symlink_to(made, target_is_directory=True)
+    before = disk.digest(made)
+    with pytest.raises(UsageError, match="is inside the bundle"):
+        export(made, made / place)
+    assert disk.digest(made) == before
+
+
 def test_a_failure_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     folder = bundle(tmp_path, "fp32")
     found = manifest.read(folder)
