@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from edgepipe.errors import DiskError
+from edgepipe.errors import DiskError, UsageError
 
 Hook = Callable[[str, Path], None]
 _CHUNK = 1 << 20
@@ -71,8 +71,8 @@ def make_folder(path: Path) -> Path:
 def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
     """``path`` holds exactly ``data``, durably; on any failure it holds what it held before."""
     chunks = (data,) if isinstance(data, bytes) else data
+    temporary = _beside(path, f"{os.getpid()}.part")
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with _operation("write", path), temporary.open("wb") as file:
             for chunk in chunks:
@@ -82,7 +82,8 @@ def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
         with _operation("rename", path):
             temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk refuses this, too
+            temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
 
@@ -177,7 +178,14 @@ def recover(place: Path) -> None:
 
 
 def _retired(place: Path) -> Path:
-    return place.with_name(f".{place.name}.old")
+    return _beside(place, "old")
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """A hidden name in the same folder. UsageError for ``.``, ``..`` or ``/``."""
+    if path.name in {"", ".."}:
+        raise UsageError(f"{path} cannot be replaced; call it by its name, from outside")
+    return path.with_name(f".{path.name}.{ending}")
 
 
 def remove_tree(path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgepipe import disk
-from edgepipe.errors import DiskError, ExitCode
+from edgepipe.errors import DiskError, ExitCode, UsageError
 
 
 def failing(operation: str, number: int = errno.ENOSPC) -> disk.Hook:
@@ -79,6 +79,36 @@ def test_a_refusal_says_what_where_and_how_to_mend(tmp_path: Path, number: int, 
     assert str(caught.value).startswith(told.format(tmp_path / "file"))
     assert caught.value.exit_code is ExitCode.STAGE
     assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_a_disk_that_refuses_to_clean_up_too_is_told_by_the_first_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-only mount answers so even for a file that is not there."""
+
+    def refuse(path: Path, *, missing_ok: bool) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    (tmp_path / "source").write_text("new")
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with (
+        disk.hooked(failing("write", errno.EROFS)),
+        pytest.raises(DiskError, match=f"not allowed to write {tmp_path / 'target'}: Read-only"),
+    ):
+        disk.copy_file(tmp_path / "source", tmp_path / "target")
+
+
+@pytest.mark.parametrize("place", [".", "..", "/", "a/.."])
+def test_a_place_without_a_name_is_a_wrong_call(
+    tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = folder(tmp_path / "made", a="new")
+    with pytest.raises(UsageError, match=r"cannot be replaced; call it by its name"):
+        disk.replace_folder(made, Path(place))
+    with pytest.raises(UsageError, match=r"cannot be replaced; call it by its name"):
+        disk.write_text(Path(place), "new")
+    assert names(tmp_path) == ["made", "made/a"]
 
 
 def test_a_really_full_disk() -> None:
