@@ -123,6 +123,8 @@ def _as_bundle(what: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, AttributeError) and error.name == "curve":
+        return f"it is of the kind {type(error.obj).__name__}; an elliptic-curve key is needed"
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from edgepipe.cli.console import json_option
+from edgepipe.cli.console import json_option, say
 from edgepipe.cli.made import tell
 from edgepipe.errors import UsageError
 
@@ -40,8 +40,12 @@ def command(bundle: Path, key: Path, as_json: bool) -> None:  # noqa: FBT001
     from edgepipe.runtime.verify import SIGNATURE
 
     passphrase = _passphrase(key) if signing.is_encrypted(key) else None
+    path = bundle / SIGNATURE
+    had_one = path.exists()
     signing.sign(bundle, key, passphrase=passphrase)
-    tell(bundle / SIGNATURE, bundle / SIGNATURE, as_json=as_json)
+    tell(path, path, as_json=as_json)
+    if had_one:
+        (say if as_json else click.echo)("an earlier signature was replaced")
 
 
 def _passphrase(key: Path) -> bytes:
