@@ -32,4 +32,12 @@ def __getattr__(name: str) -> object:
     """Import a public name on first use."""
     if name not in _HOME:
         raise AttributeError(f"module 'edgepipe' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    try:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        if (error.name or __name__).partition(".")[0] == __name__:
+            raise
+        from edgepipe.errors import MissingDependencyError
+
+        extra = "cpu" if name == "load" else "cli"
+        raise MissingDependencyError(str(error.name), extra, f"edgepipe.{name}") from error

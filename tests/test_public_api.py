@@ -30,6 +30,28 @@ def test_every_public_function_says_what_is_true_afterwards(name: str) -> None:
         assert parameter.kind is not inspect.Parameter.VAR_KEYWORD
 
 
+@pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [("run", "pydantic", "cli"), ("plan", "pydantic", "cli"), ("gate", "pydantic", "cli"),
+     ("load", "tokenizers", "cpu")],
+)  # fmt: skip
+def test_without_its_packages_a_name_says_which_pip_line_brings_them(
+    name: str, package: str, extra: str
+) -> None:
+    code = f"""
+import sys, edgepipe
+from edgepipe.errors import MissingDependencyError
+sys.modules[{package!r}] = None
+try:
+    edgepipe.{name}
+except MissingDependencyError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"edgepipe.{name} needs {package}")
+    assert done.stdout.endswith(f": pip install 'edgepipe[{extra}]'\n")
+
+
 def test_any_other_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'edgepipe' has no attribute 'nothing'"):
         _ = edgepipe.nothing
