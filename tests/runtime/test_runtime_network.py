@@ -240,7 +240,10 @@ def test_a_network_leaves_nothing_behind(
 ) -> None:
     """Callbacks at a fork cannot be taken back, so that none may be registered for each."""
     registered: list[object] = []
-    record = lambda **hooks: registered.append(hooks)
+
+    def record(**hooks: object) -> None:
+        registered.append(hooks)
+
     monkeypatch.setattr(os, "register_at_fork", record, raising=False)
     network = network_of(bundle / "onnx/model.onnx", promised(*tiny.inputs))
     alive = weakref.ref(network)
