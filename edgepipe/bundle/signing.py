@@ -124,7 +124,8 @@ def _as_bundle(what: str) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, AttributeError) and error.name == "curve":
-        return f"it is of the kind {type(error.obj).__name__}; an elliptic-curve key is needed"
+        kind = type(error.obj).__name__.removesuffix("PublicKey").removesuffix("PrivateKey")
+        return f"it is {kind}; an elliptic-curve key is needed"
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
