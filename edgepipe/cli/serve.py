@@ -137,6 +137,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     tells the address once requests are taken. On a signal, requests that were accepted are
     answered first.
     """
+    from edgepipe.bundle.printable import printable
     from edgepipe.serve.limits import Limits
     from edgepipe.serve.server import Settings, serve
 
@@ -160,7 +161,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     )
     if not _is_loopback(host):
         say(f"{host}: whoever can reach this address may use the model; there is no password")
-    serve(bundle, settings, click.echo)
+    serve(bundle, settings, lambda line: click.echo(printable(line)))
 
 
 def _is_loopback(host: str) -> bool:
