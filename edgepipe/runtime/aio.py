@@ -138,7 +138,7 @@ class AsyncClassifier:
         timeout: float | None = None,
     ) -> list[Prediction] | list[list[Prediction]]:
         """What ``TextClassifier`` answers to the same arguments. ``logits`` tells the rest."""
-        if not isinstance(top_k, EllipsisType | None) and top_k < 1:
+        if not (isinstance(top_k, EllipsisType | None) or (isinstance(top_k, int) and top_k >= 1)):
             raise UsageError(f"top_k is {top_k!r}, not a number of labels from 1 on, or None")
         single = isinstance(text, str)
         logits = await self._logits([text] if isinstance(text, str) else text, timeout)

@@ -11,6 +11,8 @@ from edgepipe.errors import UsageError
 
 _PROC = Path("/proc")
 _SYS = Path("/sys")
+_MOST = 4096
+"""Threads or workers; more than any machine has."""
 
 
 def cpu_features(cpuinfo: Path = _PROC / "cpuinfo") -> frozenset[str]:
@@ -108,8 +110,10 @@ def concurrency(threads: int | None, workers: int | None, cores: int) -> Concurr
     With both None every core gets a worker of one thread, which no answer has to wait for.
     """
     for name, given in (("threads", threads), ("workers", workers)):
-        if given is not None and given < 1:
-            raise UsageError(f"{name} is {given}; it must be at least 1, or None for every core")
+        if given is not None and not (isinstance(given, int) and 1 <= given <= _MOST):
+            raise UsageError(
+                f"{name} is {given!r}; it must be from 1 to {_MOST}, or None for every core"
+            )
     if threads is None:
         threads = 1 if workers is None else max(1, cores // workers)
     return Concurrency(threads, workers or max(1, cores // threads))

@@ -148,6 +148,8 @@ def needed(folder: Path, manifest: Manifest, variant: Variant) -> list[str]:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise BundleError(f"{path} is no file; {_AGAIN}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

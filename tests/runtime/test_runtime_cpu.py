@@ -131,9 +131,9 @@ def test_threads_and_workers_of_six_cores(
     assert concurrency(threads, workers, 6) == expected
 
 
-@pytest.mark.parametrize("wrong", [0, -1])
-def test_less_than_one_thread_or_worker(wrong: int) -> None:
-    with pytest.raises(UsageError, match=f"threads is {wrong}; it must be at least 1"):
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, 5000])
+def test_threads_and_workers_are_whole_numbers_within_reason(wrong: float) -> None:
+    with pytest.raises(UsageError, match=f"threads is {wrong}; it must be from 1"):
         concurrency(wrong, 1, 6)
-    with pytest.raises(UsageError, match=f"workers is {wrong}; it must be at least 1"):
+    with pytest.raises(UsageError, match=f"workers is {wrong}; it must be from 1"):
         concurrency(1, wrong, 6)

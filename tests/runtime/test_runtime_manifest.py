@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,9 @@ def test_an_unknown_kind_of_problem(folder: Path) -> None:
     change(folder, problem_type="ranking")
     with pytest.raises(BundleError, match="problem_type is 'ranking', not one of single_label"):
         read(folder)
+
+
+def test_a_manifest_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "edgepipe.json")
+    with pytest.raises(BundleError, match="is no file"):
+        read(tmp_path)
