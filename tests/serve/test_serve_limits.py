@@ -230,7 +230,7 @@ def test_a_full_queue_is_503_at_once(gated: Gated) -> None:
 
 def test_a_deadline_is_503_and_not_computed(gated: Gated) -> None:
     async def work() -> None:
-        async with served(gated, Limits(seconds=0.05)) as (client, _):
+        async with served(gated, Limits(seconds=1)) as (client, _):
             late = [
                 await client.post("/predict", json={"text": words}) for words in ("1", "2 2", "3 3")
             ]
