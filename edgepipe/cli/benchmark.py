@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgepipe.bundle.printable import printable
-from edgepipe.cli.console import emit, json_option, say
+from edgepipe.cli.console import emit, json_option, say, threads_option
 from edgepipe.cli.foreign import shown
 from edgepipe.errors import UsageError
 
@@ -42,13 +42,7 @@ class _Row:
 @click.command("benchmark")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--file", type=click.Path(path_type=Path), help="Texts, one a line.")
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Of one inference.",
-)
+@threads_option
 @click.option(
     "--seconds",
     type=click.FloatRange(min=1),

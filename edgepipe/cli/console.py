@@ -41,6 +41,35 @@ def json_option(command: F) -> F:
     )
 
 
+def variant_option(command: F) -> F:
+    """``--variant NAME``: which one of a bundle."""
+    return click.option(
+        "--variant", default="auto", show_default=True, help="A variant of the bundle."
+    )(command)
+
+
+def device_option(command: F) -> F:
+    """``--device cpu|cuda|auto``: where a bundle runs."""
+    return click.option(
+        "--device",
+        type=click.Choice(["cpu", "cuda", "auto"]),
+        default="cpu",
+        show_default=True,
+        help="This one, or an error; auto is CUDA where it works.",
+    )(command)
+
+
+def threads_option(command: F) -> F:
+    """``--threads N``: of one inference."""
+    return click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Of one inference.",
+    )(command)
+
+
 def emit(value: object) -> None:
     """``value`` as JSON on stdout."""
     click.echo(json_text(value, indent=2))

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Literal, TextIO
 import click
 
 from edgepipe.bundle.printable import printable
-from edgepipe.cli.console import json_option, json_text
+from edgepipe.cli.console import (
+    device_option,
+    json_option,
+    json_text,
+    threads_option,
+    variant_option,
+)
 from edgepipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,21 +34,9 @@ _WINDOW = 256
     type=click.File("r", encoding="utf-8", errors="surrogateescape"),
     help="One text a line; - is stdin.",
 )
-@click.option("--variant", default="auto", show_default=True, help="A variant of the bundle.")
-@click.option(
-    "--device",
-    type=click.Choice(["cpu", "cuda", "auto"]),
-    default="cpu",
-    show_default=True,
-    help="This one, or an error; auto is CUDA where it works.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Of one inference.",
-)
+@variant_option
+@device_option
+@threads_option
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     bundle: Path,

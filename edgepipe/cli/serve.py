@@ -9,7 +9,7 @@ from typing import Literal
 
 import click
 
-from edgepipe.cli.console import say
+from edgepipe.cli.console import device_option, say, threads_option, variant_option
 
 
 def _number(context: click.Context, parameter: click.Parameter, value: float) -> float:
@@ -34,21 +34,9 @@ def _number(context: click.Context, parameter: click.Parameter, value: float) ->
     show_default=True,
     help="0 takes one that is free.",
 )
-@click.option("--variant", default="auto", show_default=True, help="A variant of the bundle.")
-@click.option(
-    "--device",
-    type=click.Choice(["cpu", "cuda", "auto"]),
-    default="cpu",
-    show_default=True,
-    help="This one, or an error; auto is CUDA where it works.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Of one inference.",
-)
+@variant_option
+@device_option
+@threads_option
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
