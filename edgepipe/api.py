@@ -11,8 +11,9 @@ from edgepipe.pipeline import job
 from edgepipe.pipeline import report as reports
 from edgepipe.pipeline.gate import Gate
 from edgepipe.pipeline.job import Finished
-from edgepipe.pipeline.judge import Verdict, judge
+from edgepipe.pipeline.judge import judge
 from edgepipe.pipeline.run import Listener, Planned, Runner
+from edgepipe.pipeline.verdict import Verdict
 
 ARTIFACTS = Path("artifacts")
 

@@ -234,7 +234,7 @@ class Report(Artifact):
 
     kind = "report"
 
-    content: Literal["validation", "benchmark"]
+    content: Literal["validation", "benchmark", "counts"]
 
 
 class Bundle(Artifact):

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -29,6 +29,15 @@ def _silent(done: int, total: int, message: str) -> None:
     """Nobody listens."""
 
 
+class Asked(NamedTuple):
+    """What a gate asks of a candidate's clock: it tells how long to measure, never what is told."""
+
+    of: str
+    min_ratio: float
+    """Reference time over candidate time, at least."""
+    confidence: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """What a stage may use while it runs, beside its inputs.
@@ -44,6 +53,8 @@ class Work:
     device: Device = "cpu"
     threads: int = 1
     """Threads that a measurement may use; training may use every core the process has."""
+    asked: tuple[Asked, ...] = ()
+    """By the latency gates over this step; in no cache key, since clocks are not cached."""
     progress: Callable[[int, int, str], None] = _silent
 
 

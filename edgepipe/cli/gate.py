@@ -16,7 +16,7 @@ from edgepipe.cli.summary import print_verdicts
 def command(report: Path, as_json: bool) -> int:  # noqa: FBT001 - click's way
     """Judge the gates of REPORT (a report.json) again: exit 0, 4 (failed) or 5 (inconclusive)."""
     from edgepipe import api
-    from edgepipe.pipeline.judge import exit_code
+    from edgepipe.pipeline.verdict import exit_code
 
     verdicts = api.gate(report)
     if as_json:

@@ -12,7 +12,7 @@ from edgepipe.cli.console import table
 
 if TYPE_CHECKING:
     from edgepipe.measure.records import ArmAccuracy, BenchmarkReport, ValidationReport
-    from edgepipe.pipeline.judge import Verdict
+    from edgepipe.pipeline.verdict import Verdict
     from edgepipe.pipeline.report import RunReport
 
 _MEGA = 1e6

@@ -15,7 +15,8 @@ from edgepipe.config.lines import Lines
 from edgepipe.config.problems import explain
 from edgepipe.errors import ConfigError, UsageError
 from edgepipe.pipeline.definition import Pipeline
-from edgepipe.pipeline.gate import Gate, check_gates
+from edgepipe.pipeline.gate import Gate
+from edgepipe.pipeline.gate_check import check_gates
 from edgepipe.pipeline.graph import Draft, Problem, Step, Wires, check, near
 from edgepipe.pipeline.settings import RunSettings
 from edgepipe.sources import Source, walk

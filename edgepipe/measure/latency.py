@@ -13,7 +13,7 @@ import numpy as np
 from edgepipe.errors import StageError
 from edgepipe.measure.child import Arm
 from edgepipe.measure.models import Device
-from edgepipe.measure.records import P99_CALLS, ArmTimes, Speedup
+from edgepipe.measure.records import ArmTimes, Speedup
 from edgepipe.measure.rounds import (
     ArmRound,
     Budget,
@@ -169,7 +169,8 @@ def _times(session: Session, index: int) -> ArmTimes:
         calls=wall.size,
         p50_ms=float(np.percentile(wall, 50)),
         p90_ms=float(np.percentile(wall, 90)),
-        p99_ms=float(np.percentile(wall, 99)) if wall.size >= P99_CALLS else None,
+        p99_ms=float(np.percentile(wall, 99)) if wall.size >= 662 else None,
+        quantiles_ms=tuple(np.percentile(wall, range(101)).tolist()),
         cpu_p50_ms=_cpu_median_ms(rounds),
         texts_per_second=_throughput(session, [b.batch.wall_ns for b in rounds if b.batch]),
         texts_per_cpu_second=_throughput(session, [b.batch.cpu_ns for b in rounds if b.batch]),

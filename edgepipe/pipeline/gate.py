@@ -1,132 +1,307 @@
-"""``[[gate]]``: what a candidate has to keep, as typed tables checked against the steps."""
+"""``[[gate]]``: what a candidate has to keep, one typed table a measure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal
+from abc import ABC, abstractmethod
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgepipe.measure.records import PLAIN
-from edgepipe.pipeline.graph import Draft, Problem, near
-
-Confidence = Annotated[float, Field(gt=0.5, lt=1)]
+BASELINE = "baseline"
+"""``against``: the same model in an earlier report."""
+Confidence = Annotated[float, Field(gt=0.5, le=0.999)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Tier = Literal["counts", "accuracy", "clocks"]
 
 
 class _Gate(BaseModel):
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
     )
+    tier: ClassVar[Tier]
+    """Counts are exact, answers carry sampling error, clocks carry the machine's noise too."""
+    step: ClassVar[str]
+    """The stage whose report holds the measure."""
 
     of: str
     """The candidate, by the name of its step."""
+
+
+class _Against(_Gate):
     against: str
-    """The reference of the step that measures it."""
+    """The reference of the step that measures it; or ``baseline``: the same candidate in an earlier
+    report."""
 
 
-class AccuracyGate(_Gate):
+class _Limit(_Gate, ABC):
+    """A figure with a limit of its own, or with one relative to another model's."""
+
+    against: str = ""
+    """For ``max_ratio``: the model to compare with, or ``baseline``."""
+    max_ratio: Positive | None = None
+    """Of the other model's figure."""
+
+    @property
+    @abstractmethod
+    def absolute(self) -> float | None:
+        """The limit that needs no other model."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if (self.max_ratio is None) == (self.absolute is None):
+            raise ValueError("has either max_ratio or a limit of its own")
+        if self.max_ratio is not None and not self.against:
+            raise ValueError("max_ratio is relative: say against which model, or baseline")
+        return self
+
+
+class AccuracyGate(_Against):
     """The accuracy lost against the reference, on the same test texts, stays within a margin.
 
     A test of non-inferiority: it passes when the one-sided upper bound of the drop (Tango 1998) is
     within ``max_drop``, fails when the lower bound is beyond it, and is inconclusive between.
     """
 
+    tier: ClassVar[Tier] = "accuracy"
+    step: ClassVar[str] = "validate"
     measure: Literal["accuracy"]
     max_drop: Annotated[float, Field(ge=0, le=1)]
     """A share: 0.015 is 1.5 points."""
     confidence: Confidence = 0.95
 
 
-class AgreementGate(_Gate):
-    """The share of test texts that candidate and reference answer alike (Wilson's bounds)."""
+class MacroF1Gate(_Against):
+    """The macro-averaged F1 lost against the reference (BCa bootstrap over texts, Efron 1987)."""
 
+    tier: ClassVar[Tier] = "accuracy"
+    step: ClassVar[str] = "validate"
+    measure: Literal["macro_f1"]
+    max_drop: Annotated[float, Field(ge=0, le=1)]
+    confidence: Confidence = 0.95
+
+
+class SlicesGate(_Against):
+    """The accuracy lost stays within a margin in every part of the texts.
+
+    Passes when every part's upper bound is within ``max_drop``, fails when some part's lower bound
+    is beyond it, at a confidence divided among the parts (Bonferroni).
+    """
+
+    tier: ClassVar[Tier] = "accuracy"
+    step: ClassVar[str] = "validate"
+    measure: Literal["slices"]
+    by: str
+    """``length``, ``label``, or a column that the data step keeps."""
+    max_drop: Annotated[float, Field(ge=0, le=1)]
+    confidence: Confidence = 0.95
+
+
+class AgreementGate(_Against):
+    """The share of texts that candidate and reference answer alike (Wilson's bounds)."""
+
+    tier: ClassVar[Tier] = "accuracy"
+    step: ClassVar[str] = "validate"
     measure: Literal["agreement"]
     min_agreement: Annotated[float, Field(gt=0, le=1)]
+    on: Literal["labelled", "unlabelled"] = "labelled"
+    """The split, or the texts of the port ``unlabelled``."""
     confidence: Confidence = 0.95
 
 
-class LatencyGate(_Gate):
-    """How many times faster than the reference the candidate answers single texts."""
+class DivergenceGate(_Against):
+    """The mean Kullback-Leibler divergence from the reference's probabilities, in nats."""
 
-    measure: Literal["latency"]
-    min_speedup: Annotated[float, Field(gt=0)]
+    tier: ClassVar[Tier] = "accuracy"
+    step: ClassVar[str] = "validate"
+    measure: Literal["divergence"]
+    max_divergence: Annotated[float, Field(gt=0)]
     confidence: Confidence = 0.95
 
 
-class SizeGate(_Gate):
-    """The bytes that ship, tokenizer and configuration included: exact, so never inconclusive."""
+class CalibrationGate(_Against):
+    """The expected calibration error gained over the reference."""
 
+    tier: ClassVar[Tier] = "accuracy"
+    step: ClassVar[str] = "validate"
+    measure: Literal["calibration"]
+    max_increase: Annotated[float, Field(ge=0, le=1)]
+    confidence: Confidence = 0.95
+
+
+class ExplanationGate(_Against):
+    """The rank agreement of word attributions with the reference's."""
+
+    tier: ClassVar[Tier] = "accuracy"
+    step: ClassVar[str] = "validate"
+    measure: Literal["explanation"]
+    min_agreement: Annotated[float, Field(gt=-1, le=1)]
+    """Spearman's correlation, the mean over texts."""
+    confidence: Confidence = 0.95
+
+
+class ToleranceGate(_Against):
+    """The largest difference of any logit from the reference's: exact for the texts asked."""
+
+    tier: ClassVar[Tier] = "counts"
+    step: ClassVar[str] = "validate"
+    measure: Literal["tolerance"]
+    max_difference: Annotated[float, Field(ge=0)]
+
+
+class SizeGate(_Limit):
+    """The bytes that ship, tokenizer and configuration included."""
+
+    tier: ClassVar[Tier] = "counts"
+    step: ClassVar[str] = "validate"
     measure: Literal["size"]
-    max_ratio: Annotated[float, Field(gt=0)] | None = None
-    """Of the reference's bytes."""
     max_bytes: Annotated[int, Field(gt=0)] | None = None
 
+    @property
+    def absolute(self) -> float | None:
+        """``max_bytes``."""
+        return self.max_bytes
+
+
+class BytesGate(_Limit):
+    """Bytes of weights, of activations (the most alive at once), or of resident memory."""
+
+    tier: ClassVar[Tier] = "counts"
+    step: ClassVar[str] = "count"
+    measure: Literal["weights", "activations", "memory"]
+    max_bytes: Annotated[int, Field(gt=0)] | None = None
+
+    @property
+    def absolute(self) -> float | None:
+        """``max_bytes``."""
+        return self.max_bytes
+
+
+class FlopsGate(_Limit):
+    """Operations of matrix products and convolutions, for one text of the step's ``tokens``."""
+
+    tier: ClassVar[Tier] = "counts"
+    step: ClassVar[str] = "count"
+    measure: Literal["flops"]
+    max_flops: Positive | None = None
+
+    @property
+    def absolute(self) -> float | None:
+        """``max_flops``."""
+        return self.max_flops
+
+
+class OperatorsGate(_Gate):
+    """Which operators there are, and where they run."""
+
+    tier: ClassVar[Tier] = "counts"
+    step: ClassVar[str] = "count"
+    measure: Literal["operators"]
+    against: str = ""
+    """``baseline``: the same counts as in an earlier report, operator by operator."""
+    graph: Literal["file", "executed", "plain"] = "executed"
+    """As it lies in the file; as it runs in the runtime's session, after onnxruntime's optimizers;
+    or as it runs in a session with default options."""
+    required: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+    """Names as ``inspect`` shows them: ``MatMul``, ``com.microsoft::Attention``; executed operators
+    are known without their domain."""
+    expected: dict[str, Annotated[int, Field(ge=0)]] = {}
+    """Exact counts: an update of onnxruntime that drops a fusion fails here."""
+    provider: str | None = None
+    """Every executed node runs there: ``CPUExecutionProvider``, ``CUDAExecutionProvider``."""
+
     @model_validator(mode="after")
-    def _one_limit(self) -> SizeGate:
-        if (self.max_ratio is None) == (self.max_bytes is None):
-            raise ValueError("a size gate has either max_ratio or max_bytes")
+    def _something(self) -> Self:
+        rules = (self.required, self.forbidden, self.expected, self.provider, self.against)
+        if not any(rules):
+            raise ValueError(
+                "an operators gate has required, forbidden, expected, provider, or "
+                f'against = "{BASELINE}"'
+            )
+        if self.provider and self.graph == "file":
+            raise ValueError("a file runs nowhere: provider goes with graph executed or plain")
+        if self.against not in ("", BASELINE):
+            raise ValueError(f'against is "{BASELINE}" or left out')
         return self
 
 
+class LatencyGate(_Against):
+    """How many times faster than the reference the candidate answers single texts."""
+
+    tier: ClassVar[Tier] = "clocks"
+    step: ClassVar[str] = "benchmark"
+    measure: Literal["latency"]
+    min_speedup: Positive | None = None
+    max_slowdown: Annotated[float, Field(ge=0)] | None = None
+    """The same from the other side: 0.05 allows 5 % more time."""
+    confidence: Confidence = 0.95
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if (self.min_speedup is None) == (self.max_slowdown is None):
+            raise ValueError("a latency gate has either min_speedup or max_slowdown")
+        return self
+
+    @property
+    def limit(self) -> float:
+        """The speed-up asked for, whichever way it is said."""
+        return self.min_speedup or 1 / (1 + (self.max_slowdown or 0.0))
+
+
+class ThroughputGate(_Against):
+    """How many times the reference's texts per second the candidate answers in batches."""
+
+    tier: ClassVar[Tier] = "clocks"
+    step: ClassVar[str] = "benchmark"
+    measure: Literal["throughput"]
+    min_ratio: Positive
+    confidence: Confidence = 0.95
+
+
+class PercentileGate(_Gate):
+    """A percentile of single-text latency, bounded from above with 99 % confidence.
+
+    Passes when LoadGen's early-stopping order statistic is within ``max_ms``; inconclusive from too
+    few queries (64 for the 90th, 662 for the 99th percentile); otherwise fails.
+    """
+
+    tier: ClassVar[Tier] = "clocks"
+    step: ClassVar[str] = "benchmark"
+    measure: Literal["percentile"]
+    percentile: Literal[90, 99] = 99
+    max_ms: Positive
+
+
+class RateGate(_Gate):
+    """The highest rate of Poisson arrivals at which the latency bound of the step holds."""
+
+    tier: ClassVar[Tier] = "clocks"
+    step: ClassVar[str] = "benchmark"
+    measure: Literal["rate"]
+    min_rate: Positive
+    """Texts per second."""
+
+
 Gate = Annotated[
-    AccuracyGate | AgreementGate | LatencyGate | SizeGate, Field(discriminator="measure")
+    AccuracyGate
+    | MacroF1Gate
+    | SlicesGate
+    | AgreementGate
+    | DivergenceGate
+    | CalibrationGate
+    | ExplanationGate
+    | ToleranceGate
+    | SizeGate
+    | BytesGate
+    | FlopsGate
+    | OperatorsGate
+    | LatencyGate
+    | ThroughputGate
+    | PercentileGate
+    | RateGate,
+    Field(discriminator="measure"),
 ]
-MEASURED_BY = {
-    "accuracy": "validate",
-    "agreement": "validate",
-    "size": "validate",
-    "latency": "benchmark",
-}
-
-
-def check_gates(gates: Mapping[int, Gate], drafts: Sequence[Draft]) -> Iterator[Problem]:
-    """Every gate that no step measures; silent where a step is too broken to tell."""
-    if any(draft.stage is None for draft in drafts):
-        return
-    for number, gate in gates.items():
-        use = MEASURED_BY[gate.measure]
-        measuring = [draft for draft in drafts if draft.use == use]
-        if not measuring:
-            yield Problem(("gate", number), f"no step with use = {use!r} measures {gate.measure}")
-        elif all(_readable(draft) for draft in measuring) and not any(
-            _measures(draft, gate) for draft in measuring
-        ):
-            yield from _explain(number, gate, measuring)
-
-
-def _readable(draft: Draft) -> bool:
-    return draft.wires is not None and {"reference", "candidates"} <= draft.wires.keys()
-
-
-def _measures(draft: Draft, gate: Gate) -> bool:
-    return gate.against == _reference(draft) and _bare(gate) in _candidates(draft)
-
-
-def _reference(draft: Draft) -> str:
-    return str((draft.wires or {}).get("reference"))
-
-
-def _candidates(draft: Draft) -> tuple[str, ...]:
-    """What a validate or benchmark step compares with its reference."""
-    wire = (draft.wires or {}).get("candidates", ())
-    return (wire,) if isinstance(wire, str) else wire
-
-
-def _bare(gate: Gate) -> str:
-    return gate.of.removesuffix(PLAIN) if gate.measure == "latency" else gate.of
-
-
-def _explain(number: int, gate: Gate, measuring: Sequence[Draft]) -> Iterator[Problem]:
-    use = measuring[0].use
-    names = [name for draft in measuring for name in _candidates(draft)]
-    references = list(dict.fromkeys(map(_reference, measuring)))
-    if _bare(gate) not in names:
-        text = f"{gate.of!r} is no candidate of a {use} step"
-        yield Problem(("gate", number, "of"), text + near(gate.of, names))
-    if gate.against not in references:
-        text = f"{gate.against!r} is not the reference of a {use} step"
-        have = f"; that is {', '.join(references)}"
-        yield Problem(("gate", number, "against"), text + (near(gate.against, references) or have))
-    if _bare(gate) in names and gate.against in references:
-        text = f"no {use} step compares {gate.of!r} with {gate.against!r}"
-        yield Problem(("gate", number), text)

@@ -11,9 +11,10 @@ from edgepipe.artifacts import RECORD, Bundle
 from edgepipe.errors import ExitCode
 from edgepipe.pipeline import report as reports
 from edgepipe.pipeline.definition import Pipeline
-from edgepipe.pipeline.judge import exit_code, judge
+from edgepipe.pipeline.judge import judge
 from edgepipe.pipeline.report import RunReport
 from edgepipe.pipeline.run import Listener, Runner, StepResult
+from edgepipe.pipeline.verdict import exit_code
 
 
 @dataclass(frozen=True, kw_only=True)

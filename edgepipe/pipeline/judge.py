@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
-from edgepipe.errors import BundleError, ExitCode, UsageError
+from edgepipe.errors import BundleError, UsageError
 from edgepipe.measure.records import BenchmarkReport, ValidationReport
 from edgepipe.pipeline.gate import AccuracyGate, AgreementGate, Gate, LatencyGate, SizeGate
+from edgepipe.pipeline.verdict import Outcome, Verdict
 
 Measured = ValidationReport | BenchmarkReport
 R = TypeVar("R", ValidationReport, BenchmarkReport)
-
-
-class Outcome(enum.Enum):
-    """How a gate ended."""
-
-    PASS = "pass"  # noqa: S105 - no password
-    """The bound clears the limit."""
-    FAIL = "fail"
-    """The other bound violates the limit."""
-    INCONCLUSIVE = "inconclusive"
-    """The limit lies between the bounds, or the measurement doubts itself."""
-
-
-class Verdict(BaseModel):
-    """One gate, judged. ``value`` with one-sided bounds ``low`` and ``high`` at its confidence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    measure: str
-    of: str
-    against: str
-    outcome: Literal["pass", "fail", "inconclusive"]
-    value: float
-    low: float
-    high: float
-    limit: float
-    limit_is: Literal["at most", "at least"]
-    confidence: float | None = None
-    note: str = ""
-    """Information, never part of the verdict: the power of the test, or a doubt."""
 
 
 def judge(gates: Iterable[Gate], reports: Sequence[Measured]) -> list[Verdict]:
@@ -54,14 +22,6 @@ def judge(gates: Iterable[Gate], reports: Sequence[Measured]) -> list[Verdict]:
     itself.
     """
     return [_checked(gate, reports) for gate in gates]
-
-
-def exit_code(verdicts: Iterable[Verdict]) -> ExitCode:
-    """Failed if any gate failed, else inconclusive if any was, else fine."""
-    outcomes = {verdict.outcome for verdict in verdicts}
-    if "fail" in outcomes:
-        return ExitCode.GATE_FAILED
-    return ExitCode.INCONCLUSIVE if "inconclusive" in outcomes else ExitCode.OK
 
 
 def _checked(gate: Gate, reports: Sequence[Measured]) -> Verdict:
@@ -116,6 +76,8 @@ def _verdict(  # noqa: PLR0913 - one call, everything named
         outcome = Outcome.INCONCLUSIVE
     return Verdict(
         measure=gate.measure,
+        tier=gate.tier,
+        unit="share",
         of=gate.of,
         against=gate.against,
         outcome=outcome.value,
@@ -197,7 +159,7 @@ def _latency(gate: LatencyGate, report: BenchmarkReport) -> Verdict:
         value=found.ratio,
         low=bounds.low,
         high=bounds.high,
-        limit=gate.min_speedup,
+        limit=gate.limit,
         at_most=False,
         confidence=gate.confidence,
         doubt="; ".join(report.doubts),

@@ -15,18 +15,22 @@ from edgepipe.artifacts import Artifact, Report
 from edgepipe.errors import BundleError, UsageError
 from edgepipe.measure import records
 from edgepipe.measure.machine import Machine, machine
-from edgepipe.measure.records import BenchmarkReport, ValidationReport
+from edgepipe.measure.records import BenchmarkReport, CountsReport, ValidationReport
 from edgepipe.pipeline.definition import Pipeline
 from edgepipe.pipeline.gate import Gate
-from edgepipe.pipeline.judge import Verdict
 from edgepipe.pipeline.run import StepResult
+from edgepipe.pipeline.verdict import Verdict
 
-SCHEMA: Literal[1] = 1
-Measured = Annotated[ValidationReport | BenchmarkReport, Field(discriminator="content")]
+SCHEMA: Literal[2] = 2
+Measured = Annotated[
+    ValidationReport | BenchmarkReport | CountsReport, Field(discriminator="content")
+]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 class StepRecord(_Record):
@@ -48,7 +52,7 @@ class StepRecord(_Record):
 class RunReport(_Record):
     """One run of one pipeline file."""
 
-    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    schema_version: Literal[2] = Field(default=SCHEMA, alias="schema")
     content: Literal["run"] = "run"
     name: str
     task: str
@@ -61,7 +65,7 @@ class RunReport(_Record):
     """The whole pipeline file."""
     steps: tuple[StepRecord, ...]
     measured: dict[str, Measured]
-    """Reports of the validate and benchmark steps, by step name."""
+    """Reports of the count, validate and benchmark steps, by step name."""
     gates: tuple[Gate, ...]
     verdicts: tuple[Verdict, ...] = ()
     """Empty until judged; then one a gate."""
@@ -118,10 +122,10 @@ def read(path: Path) -> RunReport:
         raise BundleError(f"{path} is damaged: {error}") from error
 
 
-def _measured(result: StepResult) -> ValidationReport | BenchmarkReport:
+def _measured(result: StepResult) -> records.Measured:
     """The report of a step, its reference called by the name of the step it came from."""
     found = records.read(result.artifact.path / records.REPORT)
-    return records.named(found, str(result.step.wires["reference"]))
+    return records.named(found, str(result.step.wires.get("reference", "")))
 
 
 def _tools(results: Sequence[StepResult]) -> dict[str, str]:

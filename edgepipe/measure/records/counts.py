@@ -1,0 +1,63 @@
+"""What a count step leaves: figures without noise, the same on every machine but for placement."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edgepipe.measure.machine import Machine
+from edgepipe.measure.records.base import Record, ReportBase
+
+
+class ArmCounts(Record):
+    """One ONNX model, counted. Figures in flops and bytes are for one text of ``tokens`` tokens."""
+
+    name: str
+    digest: str
+    precision: str
+    device: Literal["cpu", "cuda"]
+    operators: dict[str, int]
+    """Nodes in the files, by operator; those of other domains as ``com.microsoft::Gelu``."""
+    executed: dict[str, dict[str, int]]
+    """Nodes left after onnxruntime's optimizers in the runtime's session: counts by operator, by
+    execution provider."""
+    executed_plain: dict[str, dict[str, int]]
+    """The same in a session with onnxruntime's default options."""
+    fp32_flops: float
+    """Floating-point operations of matrix products (2 for each multiply and add) and convolutions
+    on floats."""
+    int8_ops: float
+    """The same on 8-bit integers."""
+    uncounted: tuple[str, ...]
+    """Operators that may multiply matrices in a way not known here; empty: nothing was missed."""
+    weight_bytes: int
+    """Initializers."""
+    activation_bytes: int
+    """Every value that a node computes, all of them together."""
+    peak_activation_bytes: int
+    """Those that live at the same time, at most, in the order of the file."""
+    files: dict[str, int]
+    """Bytes of each file that ships."""
+    bytes: int
+    peak_memory_bytes: int
+    """Resident memory of a fresh process that loads the model and answers one text."""
+
+    @property
+    def flops(self) -> float:
+        """Both kinds together."""
+        return self.fp32_flops + self.int8_ops
+
+
+class CountsReport(ReportBase):
+    """Counts of ONNX models: no clock, no noise."""
+
+    content: Literal["counts"] = "counts"
+    machine: Machine
+    tokens: int
+    models: tuple[ArmCounts, ...]
+
+    def arm(self, name: str) -> ArmCounts:
+        """The model of that name; ValueError without one."""
+        for arm in self.models:
+            if arm.name == name:
+                return arm
+        raise ValueError(f"there is no {name!r}")
