@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edgepipe.config import load
-from edgepipe.errors import UsageError
-from edgepipe.pipeline import job
+from edgepipe.errors import ExitCode, UsageError
+from edgepipe.pipeline import baseline as baselines
 from edgepipe.pipeline import report as reports
+from edgepipe.pipeline.baseline import Baselines
 from edgepipe.pipeline.gate import Gate
-from edgepipe.pipeline.job import Finished
 from edgepipe.pipeline.judge import judge
-from edgepipe.pipeline.run import Listener, Planned, Runner
-from edgepipe.pipeline.verdict import Verdict
+from edgepipe.pipeline.report import RunReport
+from edgepipe.pipeline.verdict import Verdict, exit_code
+
+if TYPE_CHECKING:  # judging a report takes less time than importing these
+    from edgepipe.config.policy import Policy
+    from edgepipe.pipeline.job import Finished
+    from edgepipe.pipeline.run import Listener, Planned
 
 ARTIFACTS = Path("artifacts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A report with its verdicts, and what it was compared with."""
+
+    report: RunReport
+    """With the gates that were judged and one verdict for each."""
+    baseline: RunReport | None
+    """The newest earlier report, if one was given."""
+    path: Path | None
+    """Of the report; None where it was measured just now."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Fine, failed or inconclusive, as the verdicts say."""
+        return exit_code(self.report.verdicts)
 
 
 def plan(file: str | Path, *, root: str | Path = ARTIFACTS) -> list[Planned]:
@@ -23,6 +46,9 @@ def plan(file: str | Path, *, root: str | Path = ARTIFACTS) -> list[Planned]:
 
     Raises ConfigError naming every mistake in the pipeline file.
     """
+    from edgepipe.config import load
+    from edgepipe.pipeline.run import Runner
+
     return Runner(pipeline=load(file), root=Path(root)).plan()
 
 
@@ -34,17 +60,116 @@ def run(
     A failed gate raises nothing: look at ``exit_code`` or ``report.verdicts``. Raises ConfigError
     for a wrong file, StageError where a step could not work.
     """
+    from edgepipe.config import load
+    from edgepipe.pipeline import job
+    from edgepipe.pipeline.run import Listener
+
     return job.run(load(file), Path(root), listener or Listener())
 
 
-def gate(report: str | Path, *, gates: Sequence[Gate] | None = None) -> list[Verdict]:
-    """One verdict for each gate of a committed report, or for each of ``gates`` instead.
+def gate(
+    report: str | Path,
+    *,
+    policy: str | Path | None = None,
+    baseline: str | Path | None = None,
+    gates: Sequence[Gate] | None = None,
+) -> list[Verdict]:
+    """One verdict for each gate of a committed report; of ``gates`` or of a policy file instead.
 
-    Nothing is run anew. Raises UsageError where there is no report or no gate, BundleError for a
-    damaged report.
+    ``baseline``: the report of an earlier run or a folder of them. Nothing is run anew. Raises
+    UsageError where there is no report, no gate or no such baseline, or where the two cannot be
+    compared; BundleError for a damaged report; ConfigError for a wrong policy.
     """
-    found = reports.read(Path(report))
-    asked = found.gates if gates is None else gates
+    return list(_judged(Path(report), policy, baseline, gates).report.verdicts)
+
+
+def judged(
+    report: str | Path, *, policy: str | Path | None = None, baseline: str | Path | None = None
+) -> Judged:
+    """The same, with the report and the baseline; nothing is written.
+
+    Without ``baseline`` it is the policy's, or what lies in ``baselines`` beside the folder of the
+    report.
+    """
+    return _judged(Path(report), policy, baseline, None)
+
+
+def _judged(
+    path: Path,
+    policy: str | Path | None,
+    baseline: str | Path | None,
+    gates: Sequence[Gate] | None,
+) -> Judged:
+    rules = _policy(policy)
+    found = reports.read(path)
+    asked = tuple(gates) if gates is not None else rules.gates if rules else found.gates
     if not asked:
-        raise UsageError(f"{report}: no gates to judge; add [[gate]] tables to the pipeline file")
-    return judge(asked, list(found.measured.values()))
+        raise UsageError(
+            f"{path}: no gates to judge; add [[gate]] tables to the pipeline file, or name a policy"
+        )
+    place = _place(baseline, rules, path)
+    known = baselines.choose(place, baselines.read_all(place, found.name), found.machine)
+    return _with_verdicts(found, asked, known, path)
+
+
+def compare(  # noqa: PLR0913 - a call with settings, all of them by name
+    old: str | Path,
+    new: str | Path,
+    *,
+    policy: str | Path | None = None,
+    texts: Sequence[str] | None = None,
+    threads: int = 1,
+    seconds: float = 45.0,
+    listener: Listener | None = None,
+) -> Judged:
+    """Two bundles measured side by side, now and here: ``old`` is the reference of ``new``.
+
+    ``policy``: gates with ``of = "new"`` and ``against = "old"``; no policy, no verdicts.
+    ``seconds``: how long to measure, at most. Raises BundleError for a bundle that is refused,
+    UsageError for a gate on what is not measured here.
+    """
+    from edgepipe.pipeline.duel import duel
+    from edgepipe.pipeline.run import Listener, asked
+
+    rules = _policy(policy)
+    gates = rules.gates if rules else ()
+    measured = duel(
+        Path(old),
+        Path(new),
+        texts=texts,
+        threads=threads,
+        seconds=seconds,
+        asked=asked(gates, "old"),
+        progress=(listener or Listener()).progress,
+    )
+    place = rules.baseline if rules else None
+    known = baselines.choose(place, baselines.read_all(place, measured.name), measured.machine)
+    return _with_verdicts(measured, gates, known, None)
+
+
+def _policy(file: str | Path | None) -> Policy | None:
+    if file is None:
+        return None
+    from edgepipe.config.policy import load_policy
+
+    return load_policy(file)
+
+
+def _place(given: str | Path | None, rules: Policy | None, report: Path) -> Path | None:
+    """Where the baseline is: a path that was asked for has to exist."""
+    if given is not None:
+        if not Path(given).exists():
+            raise UsageError(f"{given}: there is no such baseline, neither report nor folder")
+        return Path(given)
+    if rules and rules.baseline:
+        return rules.baseline
+    beside = report.resolve().parent.parent / "baselines"
+    return beside if beside.is_dir() else None
+
+
+def _with_verdicts(
+    report: RunReport, gates: tuple[Gate, ...], known: Baselines, path: Path | None
+) -> Judged:
+    verdicts = tuple(judge(gates, report.measured, known))
+    whole = report.model_copy(update={"gates": gates, "verdicts": verdicts})
+    return Judged(report=whole, baseline=known.newest, path=path)

@@ -136,8 +136,15 @@ def _record(path: Path) -> _Record:
         raise BundleError(f"{path / RECORD} is damaged: {error}") from error
 
 
+def _empty(columns: tuple[str, ...]) -> bool:
+    return not columns
+
+
 class SplitRecord(BaseModel):
-    """One split of a dataset, kept as ``SPLIT.jsonl``: ``{"text": str, "label": int}`` a line."""
+    """One split of a dataset, kept as ``SPLIT.jsonl``: ``{"text": str, "label": int}`` a line.
+
+    Where the dataset keeps columns, a line has ``"columns": {str: str}`` too.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -152,6 +159,9 @@ class Dataset(Artifact):
 
     labels: tuple[str, ...]
     splits: dict[Split, SplitRecord]
+    columns: tuple[str, ...] = Field(default=(), exclude_if=_empty)
+    """Kept beside every text, to make slices by. In no record where there are none, so that a
+    dataset without them has the digest that it always had."""
     notes: dict[str, int] = Field(default_factory=dict)
     """Counts worth reporting: duplicates across splits, and the like."""
 
@@ -160,6 +170,21 @@ class Dataset(Artifact):
         if split not in self.splits:
             raise StageError(f"the dataset {self.path} has no {split!r} split")
         return self.path / f"{split}.jsonl"
+
+
+class Texts(Artifact):
+    """Texts without labels, kept as ``texts.jsonl``: ``{"text": str}`` a line."""
+
+    kind = "texts"
+
+    rows: int
+    notes: dict[str, int] = Field(default_factory=dict)
+    """Counts worth reporting: rows passed over."""
+
+    @property
+    def file(self) -> Path:
+        """The JSONL file."""
+        return self.path / "texts.jsonl"
 
 
 class Provenance(BaseModel):
@@ -247,5 +272,5 @@ class Bundle(Artifact):
 
 
 KINDS: dict[str, type[Artifact]] = {
-    cls.kind: cls for cls in (Dataset, Checkpoint, OnnxModel, Report, Bundle)
+    cls.kind: cls for cls in (Dataset, Texts, Checkpoint, OnnxModel, Report, Bundle)
 }

@@ -6,9 +6,14 @@ command                                               answer
 ``{"do": "load", "clock": "thread" | "process"}``     ``{"load_s": …, "rss_bytes": …}``
 ``{"do": "block", "texts": […], "drop": k}``          ``{"cpu_ns": […], "wall_ns": […]}``
 ``{"do": "many", "texts": […]}``                      ``{"cpu_ns": …, "wall_ns": …}``
+``{"do": "serve", "texts": […], …}`` (see below)      ``{"latencies_ns": […]}``
 ``{"do": "memory"}``                                  ``{"peak_rss_bytes": …}``
 ``{"do": "stop"}``                                    ``{}``, and the worker ends
 ====================================================  ==========================================
+
+``serve`` has ``arrivals_ns``, a rising time for each text, ``bound_ns`` and ``late``: texts are
+answered first come first served, none before it arrives, and the latency counts from its arrival,
+waiting included. It ends early once more than ``late`` texts took longer than ``bound_ns``.
 
 An error is answered as ``{"error": message, "exit_code": n}``, and the worker ends. The clock
 ``thread`` counts the CPU time of the calling thread: use it where one thread does all the work. The
@@ -130,6 +135,9 @@ class _Bench:
                 return self.block(_texts(command), _drop(command))
             case "many":
                 return self.many(_texts(command))
+            case "serve":
+                bound_ns, late = _whole(command, "bound_ns"), _whole(command, "late")
+                return self.serve(_texts(command), _arrivals(command), bound_ns, late)
             case "memory":
                 return {"peak_rss_bytes": peak_rss_bytes()}
             case unknown:
@@ -156,6 +164,25 @@ class _Bench:
             wall_end, cpu_end = time.perf_counter_ns(), self.clock()
         return {"cpu_ns": cpu_end - cpu_begin, "wall_ns": wall_end - wall_begin}
 
+    def serve(
+        self, texts: Sequence[str], arrivals_ns: Sequence[int], bound_ns: int, late: int
+    ) -> dict[str, list[int]]:
+        """Nanoseconds from arrival to answer, of texts that arrive by the clock on the wall."""
+        one, wall = self.answerer.one, time.perf_counter_ns
+        latencies: list[int] = []
+        with _no_garbage_collection():
+            begin = wall()
+            for text, arrival_ns in zip(texts, arrivals_ns, strict=True):
+                early = begin + arrival_ns - wall()
+                if early > 0:
+                    time.sleep(early / 1e9)
+                one(text)
+                latencies.append(wall() - begin - arrival_ns)
+                late -= latencies[-1] > bound_ns
+                if late < 0:
+                    break
+        return {"latencies_ns": latencies}
+
 
 def _texts(command: dict[str, Any]) -> list[str]:
     texts = command.get("texts")
@@ -169,6 +196,24 @@ def _drop(command: dict[str, Any]) -> int:
     if not isinstance(drop, int) or not 0 <= drop <= len(command["texts"]):
         raise UsageError(f'"drop" is {drop!r}, not a number of texts from the block')
     return drop
+
+
+def _arrivals(command: dict[str, Any]) -> list[int]:
+    arrivals = command.get("arrivals_ns")
+    if (
+        not isinstance(arrivals, list)
+        or len(arrivals) != len(command["texts"])
+        or not all(isinstance(arrival, int) for arrival in arrivals)
+    ):
+        raise UsageError('"serve" needs "arrivals_ns", a whole number for every text')
+    return arrivals
+
+
+def _whole(command: dict[str, Any], field: str) -> int:
+    value = command.get(field)
+    if not isinstance(value, int):
+        raise UsageError(f"{field!r} is {value!r}, not a whole number")
+    return value
 
 
 @contextlib.contextmanager

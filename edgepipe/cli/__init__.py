@@ -22,14 +22,16 @@ COMMANDS = {
     "predict": "Classify texts with a bundle.",
     "serve": "Answer HTTP requests with a bundle.",
     "benchmark": "Show every variant of a bundle: accuracy, size and speed side by side.",
-    "gate": "Judge a report again, without running anything.",
+    "gate": "Judge a report, without running anything.",
+    "compare": "Say what changed between two reports, or measure two models side by side.",
+    "report": "Draw a report as one HTML page.",
     "inspect": "Show what is in a bundle, without running it.",
     "verify": "Check that a bundle is whole, harmless and answers as it should.",
     "pack": "Verify a bundle and write it as one zip of reproducible bytes.",
     "unpack": "Verify a zip that nobody has to trust, and make its bundle a folder.",
     "sign": "Verify a bundle and sign all its files with a key of your own.",
     "export": "Write a bundle in the layout of another server: triton.",
-    "schema": "Print the JSON Schema of pipeline files.",
+    "schema": "Print the JSON Schema of pipeline files, policies, reports or verdicts.",
     "doctor": "Check Python, packages, CPU, CUDA and disk, with a remedy for each finding.",
 }
 

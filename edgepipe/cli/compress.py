@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from edgepipe.cli.console import artifacts_option, json_option
+from edgepipe.cli.console import artifacts_option
+from edgepipe.cli.outputs import Outputs, outputs_options
 from edgepipe.cli.recipe import Request, recipe_options, write_recipe
 from edgepipe.cli.run import run_file
 
@@ -21,14 +22,15 @@ from edgepipe.cli.run import run_file
 )
 @click.option("--force", is_flag=True, help="Replace the pipeline file if it is there.")
 @artifacts_option
-@json_option
+@outputs_options
 def command(
     request: Request,
     output: Path | None,
     force: bool,  # noqa: FBT001
     artifacts: Path,
-    as_json: bool,  # noqa: FBT001
+    outputs: Outputs,
 ) -> int:
     """Write a pipeline file as init does, and run it: MODEL and data in, a bundle out."""
+    outputs.check(request.data, output)
     file = write_recipe(request, output, force=force)
-    return run_file(file, artifacts, as_json=as_json)
+    return run_file(file, artifacts, outputs)

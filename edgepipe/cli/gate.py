@@ -3,24 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from edgepipe.cli.console import emit, json_option
+from edgepipe.cli.console import emit
+from edgepipe.cli.outputs import Outputs, call_of, outputs_options
 from edgepipe.cli.summary import print_verdicts
+
+if TYPE_CHECKING:
+    from edgepipe.api import Judged
+
+_PATH = click.Path(path_type=Path)
 
 
 @click.command("gate")
-@click.argument("report", type=click.Path(path_type=Path))
-@json_option
-def command(report: Path, as_json: bool) -> int:  # noqa: FBT001 - click's way
-    """Judge the gates of REPORT (a report.json) again: exit 0, 4 (failed) or 5 (inconclusive)."""
-    from edgepipe import api
-    from edgepipe.pipeline.verdict import exit_code
+@click.argument("report", type=_PATH)
+@click.option("--policy", type=_PATH, metavar="FILE", help="Gates to judge instead of its own.")
+@click.option(
+    "--baseline", type=_PATH, metavar="REPORT", help="An earlier report, or a folder of them."
+)
+@outputs_options
+def command(report: Path, policy: Path | None, baseline: Path | None, outputs: Outputs) -> int:
+    """Judge REPORT (a run's report.json), without running anything.
 
-    verdicts = api.gate(report)
-    if as_json:
-        emit([verdict.model_dump(mode="json") for verdict in verdicts])
+    Exit code: 0 every gate passed, 4 one failed, 5 none failed and one is inconclusive. The files
+    asked for are written in each of these cases; one of them may be - for stdout.
+
+    The gates are the report's own, or those of the policy FILE. Gates against "baseline" compare
+    with an earlier report; clocks of two machines are never compared.
+    """
+    from edgepipe import api
+
+    outputs.check(report, policy, baseline)
+    judged = api.judged(report, policy=policy, baseline=baseline)
+    return tell(judged, outputs, call_of("gate", report, policy=policy, baseline=baseline))
+
+
+def tell(judged: Judged, outputs: Outputs, again: list[str]) -> int:
+    """The outputs are written, the verdicts printed; the exit code is returned."""
+    outputs.write(judged.report, judged.baseline, again, judged=True)
+    if outputs.as_json:
+        from edgepipe.present.result import result
+
+        emit(result(judged.report, judged.baseline))
     else:
-        print_verdicts(verdicts)
-    return exit_code(verdicts)
+        print_verdicts(judged.report, err=outputs.on_stdout)
+    return judged.exit_code

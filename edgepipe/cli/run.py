@@ -6,29 +6,35 @@ from pathlib import Path
 
 import click
 
-from edgepipe.cli.console import artifacts_option, emit, json_option, listener
-from edgepipe.cli.summary import print_summary
+from edgepipe.cli.console import artifacts_option, emit, listener
+from edgepipe.cli.outputs import Outputs, call_of, outputs_options
+from edgepipe.cli.summary import print_summary, print_verdicts
 
 
 @click.command("run")
 @click.argument("file", type=click.Path(path_type=Path))
 @artifacts_option
-@json_option
-def command(file: Path, artifacts: Path, as_json: bool) -> int:  # noqa: FBT001 - click's way
+@outputs_options
+def command(file: Path, artifacts: Path, outputs: Outputs) -> int:
     """Run FILE: steps that are already made are reused, gates are judged at the end.
 
     Leaves NAME/bundle and NAME/report.json in the artifacts folder.
     """
-    return run_file(file, artifacts, as_json=as_json)
+    return run_file(file, artifacts, outputs)
 
 
-def run_file(file: Path, artifacts: Path, *, as_json: bool) -> int:
-    """The exit code of a whole run, its summary printed."""
+def run_file(file: Path, artifacts: Path, outputs: Outputs) -> int:
+    """The exit code of a whole run, its outputs written and its summary printed."""
     from edgepipe import api
 
+    outputs.check(file)
     finished = api.run(file, root=artifacts, listener=listener())
-    if as_json:
+    again = call_of("gate", finished.report_path)
+    outputs.write(finished.report, None, again, judged=True)
+    if outputs.as_json:
         emit(finished.report.model_dump(mode="json", by_alias=True))
+    elif outputs.on_stdout:
+        print_verdicts(finished.report, err=True)
     else:
         print_summary(finished.report, finished.report_path, finished.bundles)
     return finished.exit_code

@@ -8,75 +8,71 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgepipe.bundle.printable import printable
 from edgepipe.cli.console import table
+from edgepipe.present import words
 
 if TYPE_CHECKING:
-    from edgepipe.measure.records import ArmAccuracy, BenchmarkReport, ValidationReport
-    from edgepipe.pipeline.verdict import Verdict
+    from edgepipe.measure.records import (
+        ArmAccuracy,
+        BenchmarkReport,
+        CountsReport,
+        ValidationReport,
+    )
     from edgepipe.pipeline.report import RunReport
 
-_MEGA = 1e6
+COLUMNS = (
+    "accuracy", "drop", "agreement", "size", "operations", "memory", "latency", "speed-up",
+)  # fmt: skip
 Cells = dict[str, str]
 
 
 def print_summary(report: RunReport, path: Path, bundles: Sequence[Path]) -> None:
-    """Models with accuracy, size and speed; verdicts; paths."""
-    models = _models(report)
-    if models:
-        columns = ("model", "accuracy", "drop", "agreement", "size", "latency", "speed-up")
-        cells = ((name, *(row.get(c, "") for c in columns[1:])) for name, row in models.items())
-        table(columns, cells)
-    for remark in _remarks(report):
-        click.echo(f"note: {remark}")
-    for verdict in report.verdicts:
-        click.echo(sentence(verdict))
-    click.echo(f"verdict: {report.verdict}")
+    """Models with accuracy, size and speed; remarks; verdicts; paths."""
+    from edgepipe.present.remarks import remarks
+
+    print_models(report)
+    for remark in remarks(report):
+        click.echo(f"note: {printable(remark)}")
+    print_verdicts(report)
     for bundle in bundles:
         click.echo(f"bundle:  {bundle}")
     click.echo(f"report:  {path}")
 
 
-def _remarks(report: RunReport) -> Iterator[str]:
-    """What a reader of the figures should know: leaks between splits, cut texts, noisy clocks."""
-    for step in report.steps:
-        if step.use == "data":
-            yield from (
-                f"{step.name}: {count} {what}" for what, count in step.notes.items() if count
-            )
+def print_verdicts(report: RunReport, *, err: bool = False) -> None:
+    """One line a gate, the parts of those that did not pass, then all of them in one word."""
+    for verdict in report.verdicts:
+        click.echo(printable(words.sentence(verdict)), err=err)
+        if verdict.outcome != "pass":
+            for part in verdict.details:
+                click.echo(f"             - {printable(part)}", err=err)
+    click.echo(f"verdict: {report.verdict}", err=err)
+
+
+def print_models(report: RunReport) -> None:
+    """A row a model; columns that no step measured are left out."""
+    models: dict[str, Cells] = {}
+    for name, cells in _cells(report):
+        models.setdefault(name, {}).update(cells)
+    columns = [c for c in COLUMNS if any(c in row for row in models.values())]
+    if columns:
+        rows = ((name, *(row.get(c, "") for c in columns)) for name, row in models.items())
+        table(("model", *columns), rows)
+
+
+def _cells(report: RunReport) -> Iterator[tuple[str, Cells]]:
     for measured in report.measured.values():
-        if measured.content == "benchmark":
-            yield from measured.remarks
-        elif measured.reference.truncated:
-            yield f"{measured.reference.truncated} of {measured.examples} test texts are truncated"
+        match measured.content:
+            case "validation":
+                yield from _accuracy(measured)
+            case "benchmark":
+                yield from _speed(measured)
+            case "counts":
+                yield from _counts(measured)
 
 
-def sentence(verdict: Verdict) -> str:
-    """One gate in one line: what was asked, what was found, how sure that is."""
-    show = _percent if verdict.measure in ("accuracy", "agreement") else _plain
-    what = {"accuracy": "accuracy drop", "latency": "speed-up"}.get(
-        verdict.measure, verdict.measure
-    )
-    found = f"{what} {show(verdict.value)}"
-    if verdict.confidence is not None:
-        bounds = f"{show(verdict.low)} to {show(verdict.high)}"
-        found += f" (one-sided bounds at {verdict.confidence:.0%}: {bounds})"
-    note = f" [{verdict.note}]" if verdict.note else ""
-    return (
-        f"{verdict.outcome.upper():12} {verdict.of} against {verdict.against}: {found}; "
-        f"{verdict.limit_is} {show(verdict.limit)} asked{note}"
-    )
-
-
-def _models(report: RunReport) -> dict[str, Cells]:
-    rows: dict[str, Cells] = {}
-    for measured in report.measured.values():
-        found = _accuracy(measured) if measured.content == "validation" else _speed(measured)
-        for name, cells in found:
-            rows.setdefault(name, {}).update(cells)
-    return rows
-
-
-def _accuracy(report: ValidationReport) -> Iterator[tuple[str, Cells]]:
+def _accuracy(report: ValidationReport) -> Iterable[tuple[str, Cells]]:
     for arm in (report.reference, *report.candidates):
         yield arm.name, _arm(arm)
     for comparison in report.comparisons:
@@ -94,27 +90,25 @@ def _arm(arm: ArmAccuracy) -> Cells:
     interval = f"{arm.interval.low:.1%} to {arm.interval.high:.1%}"
     return {
         "accuracy": f"{arm.accuracy:.1%} ({interval})",
-        "size": f"{arm.bytes / _MEGA:.1f} MB",
+        "size": words.figure(arm.bytes, "bytes"),
     }
 
 
-def _speed(report: BenchmarkReport) -> Iterator[tuple[str, Cells]]:
+def _speed(report: BenchmarkReport) -> Iterable[tuple[str, Cells]]:
     for arm in (report.reference, *report.candidates):
-        yield arm.name, {"latency": f"{arm.p50_ms:.2f} ms"}
+        yield arm.name, {"latency": words.figure(arm.p50_ms, "ms")}
     for found in report.speedups:
         interval = f"{found.interval.low:.2f} to {found.interval.high:.2f}"
-        yield found.candidate, {"speed-up": f"{found.ratio:.2f}x ({interval})"}
+        yield found.candidate, {"speed-up": f"{words.figure(found.ratio, 'ratio')} ({interval})"}
 
 
-def print_verdicts(verdicts: Iterable[Verdict]) -> None:
-    """One line a gate."""
-    for verdict in verdicts:
-        click.echo(sentence(verdict))
-
-
-def _percent(value: float) -> str:
-    return f"{value:.2%}"
-
-
-def _plain(value: float) -> str:
-    return f"{value:.3g}"
+def _counts(report: CountsReport) -> Iterable[tuple[str, Cells]]:
+    for arm in report.models:
+        yield (
+            arm.name,
+            {
+                "size": words.figure(arm.bytes, "bytes"),
+                "operations": words.figure(arm.flops, "flops"),
+                "memory": words.figure(arm.peak_memory_bytes, "bytes"),
+            },
+        )

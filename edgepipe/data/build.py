@@ -61,11 +61,11 @@ def build(  # noqa: PLR0913 - one call, everything named
         progress(n + 1, len(SPLITS), f"writing {split}")
         chosen = _rows_of(split, files, use, where)
         if chosen is not None:
-            writer = _Writer(index, len(names))
+            writer = _Writer(index, len(names), use.keep)
             disk.write_bytes(into / f"{split}.jsonl", writer.lines(chosen))
             records[split], keys[split] = writer.record(), writer.keys
     notes = overlaps(keys) | _skipped(files, use, records)
-    return Dataset(path=into, labels=names, splits=records, notes=notes)
+    return Dataset(path=into, labels=names, splits=records, columns=use.keep, notes=notes)
 
 
 def _own_order(train: Path, use: Columns, seen: Collection[str]) -> list[str] | None:
@@ -113,8 +113,9 @@ def _rows_of(
 class _Writer:
     """Examples to JSON lines, counting as they pass."""
 
-    def __init__(self, index: LabelMap, labels: int) -> None:
+    def __init__(self, index: LabelMap, labels: int, keep: tuple[str, ...]) -> None:
         self.index = index
+        self.keep = keep
         self.counts = [0] * labels
         self.keys: set[bytes] = set()
 
@@ -123,7 +124,9 @@ class _Writer:
             label = self.index(example)
             self.counts[label] += 1
             self.keys.add(text_key(example.text))
-            record = {"text": example.text, "label": label}
+            record: dict[str, object] = {"text": example.text, "label": label}
+            if self.keep:
+                record["columns"] = dict(zip(self.keep, example.kept, strict=True))
             yield (json.dumps(record, ensure_ascii=False) + "\n").encode()
 
     def record(self) -> SplitRecord:

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from edgepipe.errors import DataError, MissingDependencyError
 
 _FIELD_LIMIT = 1 << 27
+_KEPT_LIMIT = 200
 FORMATS = ".csv, .tsv, .jsonl, .parquet, or a folder written by datasets' save_to_disk"
 
 
@@ -32,6 +33,8 @@ class Example:
     where: str
     text: str
     label: str
+    kept: tuple[str, ...] = ()
+    """The values of ``Columns.keep``, in its order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,8 @@ class Columns:
 
     text: str = "text"
     label: str = "label"
+    keep: tuple[str, ...] = ()
+    """Further columns whose values go along with every text."""
     skip_bad_rows: bool = False
 
 
@@ -74,11 +79,13 @@ def parts(path: Path) -> dict[str, Path]:
 
 def examples(path: Path, use: Columns) -> Iterator[Example]:
     """Text and label of every row. Bad rows raise DataError, or are passed over when asked."""
-    names = class_names(path, use.label)
+    names = {column: class_names(path, column) for column in (use.label, *use.keep)}
+    wanted = [("text_column", use.text), ("label_column", use.label)]
+    wanted += [("keep", column) for column in use.keep]
     empty = True
     for row in rows(path):
         if empty:
-            _require(path, row, use)
+            require(path, row, wanted)
             empty = False
         try:
             yield _example(row, use, names)
@@ -89,8 +96,9 @@ def examples(path: Path, use: Columns) -> Iterator[Example]:
         raise DataError(f"{path}: holds no rows")
 
 
-def _require(path: Path, row: Row, use: Columns) -> None:
-    for setting, name in (("text_column", use.text), ("label_column", use.label)):
+def require(path: Path, row: Row, wanted: Iterable[tuple[str, str]]) -> None:
+    """Raise DataError unless ``row`` has every column; ``wanted``: setting and column name."""
+    for setting, name in wanted:
         if name not in row.values:
             found = difflib.get_close_matches(name, list(row.values), n=1)
             hint = f"; did you mean {found[0]!r}?" if found else ""
@@ -98,29 +106,63 @@ def _require(path: Path, row: Row, use: Columns) -> None:
             raise DataError(f"{path}: has no column {name!r} ({setting}); it has {have}{hint}")
 
 
-def _example(row: Row, use: Columns, names: list[str] | None) -> Example:
-    for column in (use.text, use.label):
-        if row.values.get(column) is None:
-            raise DataError(f"{row.where}: no value in column {column!r}")
-    text, label = row.values[use.text], row.values[use.label]
+def _example(row: Row, use: Columns, names: Mapping[str, Sequence[str] | None]) -> Example:
+    text = text_in(row, use.text)
+    label = _label(row, use.label, names[use.label])
+    return Example(row.where, text, label, tuple(_kept(row, c, names[c]) for c in use.keep))
+
+
+def text_in(row: Row, column: str) -> str:
+    """The text of one row; DataError when there is none."""
+    text = _value(row, column)
     if not isinstance(text, str):
-        raise DataError(f"{row.where}: column {use.text!r} holds {text!r}, which is no text")
+        raise DataError(f"{row.where}: column {column!r} holds {text!r}, which is no text")
     if not text.strip():
         raise DataError(f"{row.where}: empty text; mend the row or set bad_rows = 'skip'")
-    return Example(row.where, _whole(text), _label(row, use.label, label, names))
+    return _whole(text)
 
 
-def _label(row: Row, column: str, label: Any, names: Sequence[str] | None) -> str:
-    if isinstance(label, bool):
-        return str(label).lower()
+def _value(row: Row, column: str) -> Any:
+    value = row.values.get(column)
+    if value is None:
+        raise DataError(f"{row.where}: no value in column {column!r}")
+    return value
+
+
+def _label(row: Row, column: str, names: Sequence[str] | None) -> str:
+    label = _value(row, column)
     if not isinstance(label, str | int):
         raise DataError(f"{row.where}: column {column!r} holds {label!r}, which is no label")
-    if names is not None and isinstance(label, int) and 0 <= label < len(names):
-        return names[label]
-    written = _whole(str(label).strip())
+    written = _written(label, names)
     if not written:
         raise DataError(f"{row.where}: empty label; mend the row or set bad_rows = 'skip'")
     return written
+
+
+def _kept(row: Row, column: str, names: Sequence[str] | None) -> str:
+    """A value to make slices by, as text; empty where the row has none."""
+    value = row.values.get(column)
+    if value is None:
+        return ""
+    if not isinstance(value, str | int | float):
+        what = "neither text nor a number, and cannot be kept"
+        raise DataError(f"{row.where}: column {column!r} holds {value!r}, which is {what}")
+    written = _written(value, names)
+    if len(written) > _KEPT_LIMIT:
+        raise DataError(
+            f"{row.where}: column {column!r} holds {len(written)} characters; a column is kept to "
+            f"make slices by, and its values have {_KEPT_LIMIT} at most"
+        )
+    return written
+
+
+def _written(value: str | float, names: Sequence[str] | None) -> str:
+    """One spelling whatever the format: ``true``, ``3``, or the name that a number stands for."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if names is not None and isinstance(value, int) and 0 <= value < len(names):
+        return names[value]
+    return _whole(str(value).strip())
 
 
 def _whole(text: str) -> str:
@@ -130,7 +172,7 @@ def _whole(text: str) -> str:
 
 def _csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
     header: list[str] = []
-    with _text_of(path), path.open(encoding="utf-8-sig", newline="") as file:
+    with text_file(path), path.open(encoding="utf-8-sig", newline="") as file:
         for line, record in _csv_records(path, csv.reader(file, delimiter=delimiter, strict=True)):
             if not header:
                 header = [name.strip() for name in record]
@@ -158,7 +200,7 @@ def _csv_records(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:
-    with _text_of(path), path.open(encoding="utf-8-sig") as file:
+    with text_file(path), path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
@@ -174,7 +216,8 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
 
 
 @contextlib.contextmanager
-def _text_of(path: Path) -> Iterator[None]:
+def text_file(path: Path) -> Iterator[None]:
+    """Turn what reading a file as UTF-8 may raise into a DataError with file and line."""
     try:
         yield
     except UnicodeDecodeError as error:
@@ -235,10 +278,10 @@ def _dataset_errors(path: Path) -> Iterator[None]:
         raise DataError(message) from error
 
 
-def class_names(path: Path, label: str) -> list[str] | None:
-    """Names that a ``datasets`` folder itself gives to its label numbers, in their order."""
+def class_names(path: Path, column: str) -> list[str] | None:
+    """Names that a ``datasets`` folder itself gives to a column's numbers, in their order."""
     if not path.is_dir():
         return None
     with _dataset_errors(path):
-        names: list[str] | None = getattr(_saved_dataset(path).features.get(label), "names", None)
+        names: list[str] | None = getattr(_saved_dataset(path).features.get(column), "names", None)
         return names

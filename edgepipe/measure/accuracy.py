@@ -1,74 +1,54 @@
-"""Answers of models to figures: accuracy, F1, confusion, and candidates beside a reference."""
+"""Answers of models to figures: accuracy, F1, calibration, and candidates beside a reference."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from tokenizers import Tokenizer
 
-from edgepipe.errors import StageError
-from edgepipe.measure.models import Device, Model, file_sizes, precision_of
-from edgepipe.measure.records import ArmAccuracy, ClassScores, Comparison, Flip
-from edgepipe.measure.statistics import TWO_SIDED, bootstrap_drop, drop_bounds, mcnemar, wilson
+from edgepipe.measure.answers import Answered
+from edgepipe.measure.attribution import Explained, explanation
+from edgepipe.measure.calibration import Flags, Floats, calibration, calibration_increase
+from edgepipe.measure.logits import differences
+from edgepipe.measure.models import file_sizes, precision_of
+from edgepipe.measure.paired import counts, macro_f1_drop, slice_figures
+from edgepipe.measure.records import (
+    Agreement,
+    ArmAccuracy,
+    ClassScores,
+    Comparison,
+    Flip,
+    Ints,
+    SliceBy,
+    packed,
+)
+from edgepipe.measure.resample import mean_estimate
+from edgepipe.measure.statistics import TWO_SIDED, detectable_drop, drop_bounds, mcnemar, wilson
 from edgepipe.measure.texts import Example
 
-Ints = npt.NDArray[np.int64]
-Predict = Callable[[Sequence[str]], npt.NDArray[np.float32]]
-"""Texts to logits, float32 [texts, labels]."""
 FLIPS = 50
 """Flipped texts that a report shows; all are counted."""
 
 
-@dataclass(frozen=True)
-class Bootstrap:
-    """How often, and from which seed, texts are drawn anew."""
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """What every comparison shares."""
 
+    truth: Ints
+    """int64 [texts], indices of the labels."""
+    slices: tuple[SliceBy, ...] = ()
+    explained: tuple[Explained, ...] = ()
     resamples: int = 9999
     seed: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answered:
-    """What one model answered. ``indices``: int64 [texts], into the artifact's labels."""
-
-    name: str
-    artifact: Model
-    device: Device
-    indices: Ints
-    truncated: int
-    """Texts longer than the model reads."""
-
-
-def answers(predict: Predict, texts: Sequence[str], *, labels: int, name: str) -> Ints:
-    """The index of the largest logit of each text, int64 [texts].
-
-    Raises StageError, naming the arm, when the logits have another shape or are not finite.
-    """
-    logits = predict(texts)
-    if logits.shape != (len(texts), labels):
-        raise StageError(
-            f"{name} answered {len(texts)} texts with logits of shape {logits.shape}, "
-            f"not {(len(texts), labels)}"
-        )
-    bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
-    if bad.size:
-        raise StageError(
-            f"{name} answers {bad.size} of {len(texts)} texts with logits that are not finite, "
-            f"the first one {texts[bad[0]]!r}: the model is broken; look at the step that made it"
-        )
-    return np.asarray(logits.argmax(axis=1), np.int64)
-
-
 def figures(answered: Answered, truth: Ints) -> ArmAccuracy:
     """How one model fared. ``truth``: int64 [texts], indices of its labels."""
-    artifact, correct = answered.artifact, int((answered.indices == truth).sum())
-    sizes = file_sizes(artifact)
+    artifact, right = answered.artifact, answered.indices == truth
+    correct, sizes = int(right.sum()), file_sizes(artifact)
     table = confusion_matrix(truth, answered.indices, labels=range(len(artifact.labels)))
     return ArmAccuracy(
         name=answered.name,
@@ -81,9 +61,12 @@ def figures(answered: Answered, truth: Ints) -> ArmAccuracy:
         macro_f1=macro_f1(answered.indices, truth),
         classes=class_scores(answered.indices, truth, artifact.labels),
         confusion=tuple(tuple(map(int, row)) for row in table),
-        truncated=answered.truncated,
+        calibration=calibration(answered.confidence, right),
+        truncated=int((answered.lengths > artifact.max_length).sum()),
         files=sizes,
         bytes=sum(sizes.values()),
+        answers=packed(answered.indices),
+        unlabelled_answers=packed(answered.unlabelled) if answered.unlabelled.size else "",
     )
 
 
@@ -107,38 +90,57 @@ def class_scores(answered: Ints, truth: Ints, labels: Sequence[str]) -> tuple[Cl
 
 
 def compare(
-    candidate: Answered,
-    reference: Answered,
-    truth: Ints,
-    rows: Iterable[Example],
-    bootstrap: Bootstrap,
+    candidate: Answered, reference: Answered, common: Common, rows: Iterable[Example]
 ) -> Comparison:
-    """A candidate beside the reference on the same ``rows``, whose labels are ``truth``."""
-    new, old, total = candidate.indices, reference.indices, len(truth)
-    b = int(((old == truth) & (new != truth)).sum())
-    c = int(((old != truth) & (new == truth)).sum())
-    alike = int((old == new).sum())
+    """A candidate beside the reference on the same ``rows``, whose labels are the truth."""
+    truth, old, new = common.truth, reference.indices, candidate.indices
+    found, draw = counts(truth, old, new), {"resamples": common.resamples, "seed": common.seed}
+    b, c, total, alike = found
+    divergence, largest = differences(reference.logits, candidate.logits)
     return Comparison(
         candidate=candidate.name,
         examples=total,
         reference_only=b,
         candidate_only=c,
-        drop=(b - c) / total,
-        bootstrap=bootstrap_drop(b, c, total, bootstrap.resamples, seed=bootstrap.seed),
+        drop=found.drop,
         score=drop_bounds(b, c, total, confidence=TWO_SIDED),
         mcnemar_p=mcnemar(b, c),
+        detectable=detectable_drop(found.flips, total),
+        macro_f1_drop=macro_f1_drop(truth, old, new, len(candidate.artifact.labels), **draw),
         agreement=alike / total,
         agreement_interval=wilson(alike, total),
+        divergence=mean_estimate(divergence, **draw),
+        calibration_increase=calibration_increase(
+            _sureness(reference, truth), _sureness(candidate, truth), **draw
+        ),
+        max_logit_difference=largest,
         flipped=total - alike,
-        flips=_first_flips(new, old, rows, candidate.artifact.labels),
+        flips=_first_flips(candidate, reference, rows),
+        slices={cut.by: slice_figures(cut, truth, old, new) for cut in common.slices},
+        explanation=explanation(common.explained, reference.weights, candidate.weights, **draw),
+        unlabelled=_unlabelled(candidate.unlabelled, reference.unlabelled),
+    )
+
+
+def _sureness(answered: Answered, truth: Ints) -> tuple[Floats, Flags]:
+    return answered.confidence, answered.indices == truth
+
+
+def _unlabelled(candidate: Ints, reference: Ints) -> Agreement | None:
+    total, alike = len(reference), int((candidate == reference).sum())
+    if total == 0:
+        return None
+    return Agreement(
+        examples=total, alike=alike, agreement=alike / total, interval=wilson(alike, total)
     )
 
 
 def _first_flips(
-    new: Ints, old: Ints, rows: Iterable[Example], labels: Sequence[str]
+    candidate: Answered, reference: Answered, rows: Iterable[Example]
 ) -> tuple[Flip, ...]:
     """The first ``FLIPS`` of ``rows`` on which the answers differ."""
-    flipped = np.flatnonzero(new != old)[:FLIPS].tolist()
+    labels = candidate.artifact.labels
+    flipped = np.flatnonzero(candidate.indices != reference.indices)[:FLIPS].tolist()
     wanted = set(flipped)
     reached = itertools.islice(enumerate(rows), max(flipped, default=-1) + 1)
     return tuple(
@@ -146,21 +148,11 @@ def _first_flips(
             row=index + 1,
             text=row.text,
             label=labels[row.label],
-            reference=labels[old[index]],
-            candidate=labels[new[index]],
+            reference=labels[reference.indices[index]],
+            candidate=labels[candidate.indices[index]],
+            reference_confidence=float(reference.confidence[index]),
+            candidate_confidence=float(candidate.confidence[index]),
         )
         for index, row in reached
         if index in wanted
     )
-
-
-def truncated(tokenizer_file: Path, texts: Sequence[str], max_length: int) -> int:
-    """How many texts have more tokens, special ones included, than the model reads."""
-    try:
-        tokenizer = Tokenizer.from_file(str(tokenizer_file))
-    except Exception as error:  # tokenizers raises bare Exception for a damaged file
-        raise StageError(f"{tokenizer_file} is no readable tokenizer: {error}") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    # One by one: a batch would start a pool of threads, which a later fork complains about.
-    return sum(len(tokenizer.encode(text).ids) > max_length for text in texts)

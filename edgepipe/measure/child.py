@@ -49,8 +49,9 @@ class Arm:
     device: Device = "cpu"
     bytes: int = 0
     """Of the files that ship."""
-    batched: bool = True
-    """Whether throughput is measured too."""
+    folder: Path | None = None
+    """Of the bundle or OnnxModel that it answers with; None for anything else."""
+    variant: str = "auto"
 
 
 def onnx_arm(  # noqa: PLR0913 (what a session can be asked for)
@@ -74,6 +75,8 @@ def onnx_arm(  # noqa: PLR0913 (what a session can be asked for)
             *(("--plain",) if plain else ()),
         ),
         device=device,
+        folder=folder,
+        variant=variant,
     )
 
 
@@ -123,6 +126,27 @@ class Child:
         """Times of one call with all texts."""
         found = self._ask({"do": "many", "texts": texts}, "cpu_ns", "wall_ns")
         return Batch(int(found["cpu_ns"]), int(found["wall_ns"]))
+
+    def serve(
+        self, texts: Sequence[str], arrivals_ns: Sequence[int], *, bound_ns: int, late: int
+    ) -> tuple[int, ...]:
+        """Nanoseconds from each text's arrival to its answer, first come first served.
+
+        Fewer than texts when more than ``late`` of them took longer than ``bound_ns``.
+        """
+        request = {
+            "do": "serve",
+            "texts": texts,
+            "arrivals_ns": arrivals_ns,
+            "bound_ns": bound_ns,
+            "late": late,
+        }
+        return tuple(self._ask(request, "latencies_ns")["latencies_ns"])
+
+    def pin(self, core: int) -> None:
+        """The thread that answers runs on this core alone, where the system has such orders."""
+        with contextlib.suppress(AttributeError, OSError):  # not Linux; or a core just taken away
+            os.sched_setaffinity(self._process.pid, {core})
 
     def peak_memory(self) -> int:
         """Bytes of memory that the child held at most."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
+import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +20,7 @@ from edgepipe.measure.models import Device
 
 Progress = Callable[[int, int, str], None]
 _WARM_UP = 32
+_BATCHES = 3
 
 
 def silent(done: int, total: int, message: str) -> None:
@@ -30,7 +34,8 @@ class Budget:
     rounds: int = 4
     """Process rounds at least."""
     round_seconds: float = 8.0
-    """Single texts are timed for so long in a round, at least."""
+    """Single texts are timed for so long in a round, at least. Batches take up to half of it: one
+    call of every arm at least, and three at most."""
     round_blocks: int = 6
     """And for so many blocks of every arm."""
     seconds: float = 120.0
@@ -65,6 +70,12 @@ class Texts:
     single: Sequence[str]
     batch: Sequence[str] = ()
 
+    @property
+    def sha256(self) -> str:
+        """Of all of them, in order."""
+        text = json.dumps([list(self.single), list(self.batch)])
+        return hashlib.sha256(text.encode()).hexdigest()
+
 
 @dataclass
 class ArmRound:
@@ -72,13 +83,18 @@ class ArmRound:
 
     load_s: float
     blocks: list[Block] = field(default_factory=list)
-    batch: Batch | None = None
+    batches: list[Batch] = field(default_factory=list)
     peak_memory: int = 0
 
     def times(self, clock: Literal["cpu", "wall"]) -> npt.NDArray[np.float64]:
         """Nanoseconds, float64 [blocks, calls]; never 0."""
         blocks = [b.cpu_ns if clock == "cpu" else b.wall_ns for b in self.blocks]
         return np.maximum(np.asarray(blocks, np.float64), 1.0)
+
+    def batch_times(self, clock: Literal["cpu", "wall"]) -> npt.NDArray[np.float64]:
+        """Nanoseconds of every batch call, float64 [calls]; never 0."""
+        calls = [b.cpu_ns if clock == "cpu" else b.wall_ns for b in self.batches]
+        return np.maximum(np.asarray(calls, np.float64), 1.0)
 
 
 class Session:
@@ -95,12 +111,12 @@ class Session:
         """One more round is in ``rounds``: an ArmRound for each arm, in their order."""
         with contextlib.ExitStack() as stack:
             children, told = self._start(stack)
+            self._pin(children)
             self._singles(children, told)
-            for index in self._order():
-                if self.texts.batch and self.arms[index].batched:
-                    children[index].many(self.texts.batch[:_WARM_UP])
-                    told[index].batch = children[index].many(self.texts.batch)
-                told[index].peak_memory = children[index].peak_memory()
+            if self.texts.batch:
+                self._batches(children, told)
+            for child, arm_round in zip(children, told, strict=True):
+                arm_round.peak_memory = child.peak_memory()
         self.rounds.append(told)
 
     def log_ratios(self, reference: int, candidate: int) -> tuple[tuple[float, ...], ...]:
@@ -110,6 +126,18 @@ class Session:
             tuple(
                 np.median(
                     np.log(told[reference].times(clock) / told[candidate].times(clock)), axis=1
+                ).tolist()
+            )
+            for told in self.rounds
+        )
+
+    def batch_log_ratios(self, reference: int, candidate: int) -> tuple[tuple[float, ...], ...]:
+        """``ln(reference / candidate)`` of every batch call, by round."""
+        clock = self.conditions.clock
+        return tuple(
+            tuple(
+                np.log(
+                    told[reference].batch_times(clock) / told[candidate].batch_times(clock)
                 ).tolist()
             )
             for told in self.rounds
@@ -128,6 +156,27 @@ class Session:
             told[index] = ArmRound(children[index].load(clock))
         indices = range(len(self.arms))
         return [children[i] for i in indices], [told[i] for i in indices]
+
+    def _pin(self, children: Sequence[Child]) -> None:
+        """All children of one thread on one core, another one in every round.
+
+        Cores differ by what their neighbours do, and children that sit on two of them for a round
+        would differ by as much. Only one of them works at a time.
+        """
+        if self.conditions.clock == "cpu" and hasattr(os, "sched_getaffinity"):
+            core = int(self._random.choice(sorted(os.sched_getaffinity(0))))
+            for child in children:
+                child.pin(core)
+
+    def _batches(self, children: Sequence[Child], told: Sequence[ArmRound]) -> None:
+        end = time.monotonic() + self.conditions.budget.round_seconds / 2
+        for done in range(_BATCHES):
+            if done and time.monotonic() >= end:
+                break
+            for index in self._order():
+                if not done:
+                    children[index].many(self.texts.batch[:_WARM_UP])
+                told[index].batches.append(children[index].many(self.texts.batch))
 
     def _singles(self, children: Sequence[Child], told: Sequence[ArmRound]) -> None:
         budget = self.conditions.budget

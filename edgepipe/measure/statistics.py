@@ -1,16 +1,18 @@
-"""Intervals, tests and bounds for accuracies and speed ratios.
+"""Intervals, tests and bounds for accuracies, speed ratios and percentiles.
 
 Functions ending in ``_bounds`` return two bounds of which *each* holds one-sided with the given
-confidence; for a two-sided 95 % interval ask for 0.975 (``TWO_SIDED``).
+confidence; for a two-sided 95 % interval ask for 0.975 (``TWO_SIDED``). Only numpy is imported:
+a gate on two reports has half a second, of which scipy.stats alone would take more than all.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
 
 import numpy as np
-from scipy import optimize, stats
+import numpy.typing as npt
 
 from edgepipe.measure.records import Interval
 
@@ -18,34 +20,42 @@ TWO_SIDED = 0.975
 """One-sided confidence of each bound of a two-sided 95 % interval."""
 _TRIM = 0.2
 _STEP = 1e-12
+_HALVINGS = 60
+_NODES = 64
 
 
-def wilson(count: int, total: int) -> Interval:
-    """The two-sided 95 % score interval of a proportion (Wilson 1927)."""
-    found = stats.binomtest(count, total).proportion_ci(0.95, method="wilson")
-    return Interval(low=float(found.low), high=float(found.high))
+def normal_quantile(probability: float) -> float:
+    """Where the standard normal distribution reaches ``probability``."""
+    return NormalDist().inv_cdf(probability)
+
+
+def wilson(count: int, total: int, *, confidence: float = TWO_SIDED) -> Interval:
+    """The score bounds of a proportion (Wilson 1927); of nothing everything is possible."""
+    _check(confidence)
+    if total == 0:
+        return Interval(low=0.0, high=1.0)
+    z2, share = normal_quantile(confidence) ** 2, count / total
+    center = (share + z2 / (2 * total)) / (1 + z2 / total)
+    spread = math.sqrt(z2 * (share * (1 - share) / total + z2 / (4 * total**2)))
+    reach = spread / (1 + z2 / total)
+    return Interval(
+        low=0.0 if count == 0 else center - reach, high=1.0 if count == total else center + reach
+    )
 
 
 def mcnemar(reference_only: int, candidate_only: int) -> float:
     """The exact two-sided p-value that both kinds of disagreement are equally likely."""
-    discordant = reference_only + candidate_only
-    if discordant == 0:
-        return 1.0
-    return float(stats.binomtest(reference_only, discordant, 0.5).pvalue)
+    rarer = min(reference_only, candidate_only)
+    return min(1.0, 2 * float(_binomial(reference_only + candidate_only, 0.5, rarer)[rarer]))
 
 
-def bootstrap_drop(
-    reference_only: int, candidate_only: int, total: int, resamples: int, *, seed: int
-) -> Interval:
-    """The two-sided 95 % percentile interval of the paired accuracy drop (Efron 1979).
-
-    Each text adds +1, -1 or 0 to the drop, so drawing ``total`` texts with replacement is drawing
-    three counts from a multinomial: the same distribution in time that does not grow with texts.
-    """
-    counts = np.array([reference_only, candidate_only, total - reference_only - candidate_only])
-    drawn = np.random.default_rng(seed).multinomial(total, counts / total, size=resamples)
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / total, [1 - TWO_SIDED, TWO_SIDED])
-    return Interval(low=float(low), high=float(high))
+def _binomial(trials: int, chance: float, most: int) -> npt.NDArray[np.float64]:
+    """The probability of at most 0, 1, …, ``most`` successes, float64 [most + 1]."""
+    k = np.arange(1, most + 1)
+    choices = np.concatenate([[0.0], np.cumsum(np.log((trials - k + 1) / k))])
+    successes = np.arange(most + 1)
+    odds = successes * math.log(chance) + (trials - successes) * math.log1p(-chance)
+    return np.asarray(np.cumsum(np.exp(choices + odds)), np.float64)
 
 
 def drop_bounds(
@@ -60,12 +70,12 @@ def drop_bounds(
 
     where ``q`` is the likeliest probability of ``c`` under that drop: the larger root of
     ``2n q² + (-b - c + (2n - b + c) d) q - c d (1 - d) = 0``. It keeps its coverage with few or no
-    disagreements, where a bootstrap returns a point.
+    disagreements, where a bootstrap returns a point; without texts every drop is possible.
     """
     _check(confidence)
     if not 0 <= reference_only + candidate_only <= total or min(reference_only, candidate_only) < 0:
         raise ValueError(f"{reference_only} and {candidate_only} do not fit into {total} texts")
-    z = float(stats.norm.ppf(confidence))
+    z = normal_quantile(confidence)
     return Interval(
         low=-_drop_upper(candidate_only, reference_only, total, z),
         high=_drop_upper(reference_only, candidate_only, total, z),
@@ -77,10 +87,12 @@ def _drop_upper(b: int, c: int, n: int, z: float) -> float:
         variance = 2 * _likeliest(b, c, n, drop) + drop * (1 - drop)
         return b - c - n * drop + z * math.sqrt(max(0.0, n * variance))
 
+    if n == 0:
+        return 1.0
     start = (b - c) / n + _STEP  # at the estimate itself the variance may be exactly 0
     if start >= 1 or excess(1.0) >= 0:
         return 1.0
-    return float(optimize.brentq(excess, start, 1.0, xtol=_STEP))
+    return _crossing(excess, start, 1.0)
 
 
 def _likeliest(b: int, c: int, n: int, drop: float) -> float:
@@ -90,12 +102,49 @@ def _likeliest(b: int, c: int, n: int, drop: float) -> float:
     return (root - linear) / (4 * n)
 
 
+def _crossing(falling: Callable[[float], float], low: float, high: float) -> float:
+    """Where ``falling`` goes from positive at ``low`` to negative at ``high``, by bisection."""
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
+    return high
+
+
+def detectable_drop(
+    flips: int, examples: int, *, confidence: float = 0.95, power: float = 0.9
+) -> float:
+    """The smallest drop that a test set shows with that power: 1 when it is empty.
+
+    ``flips`` texts of ``examples`` are answered rightly by one model only. The drop solves
+    ``n = (z_confidence + z_power)² rate / drop²`` (8.56 rate / drop² by default), where the rate of
+    flips is at least the drop itself: without flips it is ``8.56 / n``, never 0.
+    """
+    _check(confidence)
+    if examples == 0:
+        return 1.0
+    reach = normal_quantile(confidence) + normal_quantile(power)
+    return min(1.0, max(reach * math.sqrt(flips) / examples, reach**2 / examples))
+
+
+def needed_examples(
+    flip_rate: float, margin: float, *, confidence: float = 0.95, power: float = 0.9
+) -> int:
+    """How many texts clear ``margin`` with that power if nothing is lost; inverts the above.
+
+    Raises ValueError for a margin that is not positive: no number of texts proves that.
+    """
+    _check(confidence)
+    if margin <= 0:
+        raise ValueError(f"the margin has to be positive, got {margin}")
+    reach = normal_quantile(confidence) + normal_quantile(power)
+    return math.ceil(reach**2 * max(flip_rate, margin) / margin**2)
+
+
 def ratio_bounds(log_ratios: Sequence[Sequence[float]], *, confidence: float) -> Interval:
     """Bounds of a speed ratio from the logarithms of block ratios, by process round."""
     _check(confidence)
     center, error = ratio_estimate(log_ratios)
-    reach = float(stats.t.ppf(confidence, len(log_ratios) - 1)) * error
-    return Interval(low=math.exp(center - reach), high=math.exp(center + reach))
+    return _around(center, error * student_quantile(confidence, len(log_ratios) - 1))
 
 
 def ratio_estimate(log_ratios: Sequence[Sequence[float]]) -> tuple[float, float]:
@@ -110,8 +159,104 @@ def ratio_estimate(log_ratios: Sequence[Sequence[float]]) -> tuple[float, float]
     """
     if len(log_ratios) <= 1:
         raise ValueError("a ratio needs two process rounds or more to know its error")
-    means = [float(stats.trim_mean(blocks, _TRIM)) for blocks in log_ratios]
-    return float(np.mean(means)), float(stats.sem(means))
+    means = [_trimmed_mean(blocks) for blocks in log_ratios]
+    return float(np.mean(means)), float(np.std(means, ddof=1)) / math.sqrt(len(means))
+
+
+def ratio_of_ratios_bounds(
+    new: Sequence[Sequence[float]], old: Sequence[Sequence[float]], *, confidence: float
+) -> Interval:
+    """Bounds of one speed ratio over another, from two runs with the same reference.
+
+    The logarithms are subtracted and their errors added, with the degrees of freedom of Welch
+    (1947) and Satterthwaite (1946). What a machine does to every process of one run in the same
+    way cancels only as far as it does the same to the reference.
+    """
+    _check(confidence)
+    (new_center, new_error), (old_center, old_error) = ratio_estimate(new), ratio_estimate(old)
+    error = math.hypot(new_error, old_error)
+    if error == 0:
+        return _around(new_center - old_center, 0.0)
+    weights = new_error**4 / (len(new) - 1) + old_error**4 / (len(old) - 1)
+    reach = error * student_quantile(confidence, error**4 / weights)
+    return _around(new_center - old_center, reach)
+
+
+def _around(center: float, reach: float) -> Interval:
+    return Interval(low=math.exp(center - reach), high=math.exp(center + reach))
+
+
+def _trimmed_mean(values: Sequence[float]) -> float:
+    """The mean without the lowest and the highest fifth."""
+    ordered = np.sort(np.asarray(values, np.float64))
+    cut = int(_TRIM * len(ordered))
+    return float(ordered[cut : len(ordered) - cut].mean())
+
+
+def student_quantile(confidence: float, degrees_of_freedom: float) -> float:
+    """Where Student's t reaches ``confidence`` (0.5 to 0.999), for one degree of freedom or more.
+
+    With ``t = sqrt(df) tan(angle)`` its density becomes ``cos(angle) ** (df - 1)``, which
+    Gauss-Legendre quadrature integrates; agrees with scipy to 1e-6 of the value.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+
+    def area(angle: float) -> float:
+        heights = np.cos(angle * (nodes + 1) / 2) ** (degrees_of_freedom - 1)
+        return float(weights @ heights) * angle / 2
+
+    half = degrees_of_freedom / 2
+    whole = math.sqrt(math.pi) * math.exp(math.lgamma(half) - math.lgamma(half + 0.5)) / 2
+    wanted = (2 * confidence - 1) * whole
+    return math.sqrt(degrees_of_freedom) * math.tan(
+        _crossing(lambda angle: wanted - area(angle), 0.0, math.pi / 2)
+    )
+
+
+def percentile_bound(
+    values: Sequence[float] | npt.NDArray[np.float64],
+    percentile: float,
+    *,
+    confidence: float = 0.99,
+) -> float | None:
+    """A value that the percentile (of 100) lies under, with that confidence; None from too few.
+
+    The order statistic of MLPerf LoadGen's early stopping at tolerance 0 (mlcommons/inference,
+    loadgen/early_stopping.cc): with the most values ``t >= 1`` over the percentile that are still
+    too few to happen by chance, ``P(Binomial(n, 1 - p) <= t) < 1 - confidence``, it is the ``t``-th
+    highest of all ``n``. See ``percentile_needs`` for how many that takes.
+    """
+    over = _over_percentile(len(values), percentile, confidence)
+    if over == 0:
+        return None
+    return float(np.partition(np.asarray(values, np.float64), -over)[-over])
+
+
+def percentile_needs(percentile: float, *, confidence: float = 0.99) -> int:
+    """How many values bound the percentile at all: 64 for the 90th, 662 for the 99th."""
+    found = 1
+    while _over_percentile(found, percentile, confidence) == 0:
+        found += 1
+    return found
+
+
+def percentile_rank(total: int, percentile: float, *, confidence: float = 0.99) -> int:
+    """Such that the percentile (of 100) lies over the value of this rank with that confidence.
+
+    Counted from the highest of ``total`` values, which is 1; beyond ``total`` where no value is low
+    enough. So many values over the percentile would be a chance of ``1 - confidence`` or less.
+    """
+    _check(confidence)
+    most = np.flatnonzero(_binomial(total, 1 - percentile / 100, total) >= confidence)
+    return int(most[0]) + 1
+
+
+def _over_percentile(total: int, percentile: float, confidence: float) -> int:
+    """LoadGen's ``t``, or 0 where even 1 of ``total`` may be chance."""
+    _check(confidence)
+    beyond = 1 - percentile / 100
+    odds = _binomial(total, beyond, min(total, math.ceil(total * beyond)))
+    return max(0, int((odds < 1 - confidence).sum()) - 1)
 
 
 def _check(confidence: float) -> None:

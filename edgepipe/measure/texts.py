@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from edgepipe.artifacts import Dataset, Split
+from edgepipe.artifacts import Dataset, Split, Texts
 from edgepipe.errors import DataError
+
+T = TypeVar("T")
 
 
 class Example(NamedTuple):
@@ -25,13 +28,31 @@ def examples(data: Dataset, split: Split) -> Iterator[Example]:
 
     Raises StageError when there is no such split, DataError for a line that is no example.
     """
-    path = data.file(split)
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            yield _example(line, len(data.labels), f"{path}:{number}")
+    for where, row in _records(data.file(split)):
+        yield _example(row, len(data.labels), where)
 
 
-def chunks(rows: Iterable[Example], size: int) -> Iterator[list[Example]]:
+def column(data: Dataset, split: Split, name: str) -> Iterator[str]:
+    """The value of a kept column for every example of a split, in file order.
+
+    Raises DataError for a line that has none.
+    """
+    for where, row in _records(data.file(split)):
+        value = row["columns"].get(name) if isinstance(row.get("columns"), dict) else None
+        if not isinstance(value, str):
+            raise DataError(f"{where} is damaged: no column {name!r}; make the dataset again")
+        yield value
+
+
+def unlabelled(found: Texts) -> Iterator[str]:
+    """Every text, in file order; DataError for a line that is none."""
+    for where, row in _records(found.file):
+        if not isinstance(row.get("text"), str):
+            raise DataError(f"{where} is damaged: no text; make the texts again")
+        yield row["text"]
+
+
+def chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:
     """``rows`` in lists of ``size``; the last one may be shorter."""
     iterator = iter(rows)
     while chunk := list(itertools.islice(iterator, size)):
@@ -43,19 +64,37 @@ def sample(data: Dataset, split: Split, count: int, *, seed: int) -> list[str]:
 
     Without replacement; the same ``seed`` draws the same texts.
     """
+    return [text for _, text in drawn(data, split, count, seed=seed)]
+
+
+def drawn(data: Dataset, split: Split, count: int, *, seed: int) -> list[tuple[int, str]]:
+    """The texts of ``sample``, each with its row, counted from 0."""
     rows = data.splits[split].rows if split in data.splits else 0
     order = np.random.default_rng(seed).permutation(rows)[:count].tolist()
     wanted = set(order)
     found = {row: e.text for row, e in enumerate(examples(data, split)) if row in wanted}
-    return [found[row] for row in order if row in found]
+    return [(row, found[row]) for row in order if row in found]
 
 
-def _example(line: str, labels: int, where: str) -> Example:
+def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every JSON object of a JSONL file, with its place."""
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            where = f"{path}:{number}"
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{where} is damaged: {error}; make it again") from error
+            if not isinstance(row, dict):
+                raise DataError(f"{where} is damaged: not a JSON object; make it again")
+            yield where, row
+
+
+def _example(row: dict[str, Any], labels: int, where: str) -> Example:
     try:
-        row = json.loads(line)
         example = Example(row["text"], row["label"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{where} is damaged: {error!r}; make the dataset again") from error
+    except KeyError as error:
+        raise DataError(f"{where} is damaged: no {error}; make the dataset again") from error
     if not isinstance(example.text, str) or type(example.label) is not int:
         raise DataError(f"{where} is damaged: text and label have the wrong types")
     if not 0 <= example.label < labels:

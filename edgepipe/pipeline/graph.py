@@ -54,6 +54,8 @@ class Draft:
     """None: there is no such stage."""
     wires: Wires | None
     """None: unreadable."""
+    settings: Stage[Any, Any] | None = None
+    """None: some of them are wrong."""
 
     def origins(self) -> Iterator[tuple[str, str]]:
         """Every (port, step read from)."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from edgepipe import disk
 from edgepipe.artifacts import RECORD, Bundle
 from edgepipe.errors import ExitCode
+from edgepipe.pipeline import baseline
 from edgepipe.pipeline import report as reports
 from edgepipe.pipeline.definition import Pipeline
 from edgepipe.pipeline.judge import judge
@@ -47,13 +48,16 @@ def run(pipeline: Pipeline, root: Path, listener: Listener) -> Finished:
 
 def _run(runner: Runner) -> Finished:
     pipeline = runner.pipeline
+    place = pipeline.run.baseline
+    earlier = baseline.read_all(place, pipeline.name)  # what is wrong with it, before hours of work
     disk.recover(runner.home / "bundle")
     results = tuple(runner.execute())
     unjudged = reports.build(pipeline, results)
     path = runner.home / "report.json"
     unjudged.write(path)
     bundles = _publish(results, runner.home)
-    verdicts = judge(pipeline.gates, list(unjudged.measured.values()))
+    known = baseline.choose(place, earlier, unjudged.machine)
+    verdicts = judge(pipeline.gates, unjudged.measured, known)
     judged = unjudged.model_copy(update={"verdicts": tuple(verdicts)})
     judged.write(path)
     return Finished(report=judged, report_path=path, bundles=bundles, steps=results)

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,10 +16,12 @@ from edgepipe.errors import BundleError, UsageError
 from edgepipe.measure import records
 from edgepipe.measure.machine import Machine, machine
 from edgepipe.measure.records import BenchmarkReport, CountsReport, ValidationReport
-from edgepipe.pipeline.definition import Pipeline
 from edgepipe.pipeline.gate import Gate
-from edgepipe.pipeline.run import StepResult
 from edgepipe.pipeline.verdict import Verdict
+
+if TYPE_CHECKING:  # judging a report needs neither stages nor cache
+    from edgepipe.pipeline.definition import Pipeline
+    from edgepipe.pipeline.run import StepResult
 
 SCHEMA: Literal[2] = 2
 Measured = Annotated[

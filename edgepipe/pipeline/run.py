@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,10 @@ from edgepipe.artifacts import Artifact
 from edgepipe.errors import DiskError, EdgepipeError, StageError
 from edgepipe.pipeline.cache import Cache, History
 from edgepipe.pipeline.definition import Pipeline
+from edgepipe.pipeline.gate import Gate, LatencyGate
 from edgepipe.pipeline.graph import Port, Step, order, ports
 from edgepipe.pipeline.key import Inputs, Key, changes, key_of
-from edgepipe.stage import Work
+from edgepipe.stage import Asked, Work
 
 
 class Outcome(enum.Enum):
@@ -158,6 +159,7 @@ class Runner:
             seed=run.seed,
             device=run.device,
             threads=run.threads,
+            asked=asked(self.pipeline.gates, str(step.wires.get("reference", ""))),
             progress=self.listener.progress,
         )
         with _named(step):
@@ -177,6 +179,15 @@ class Runner:
         if before is None:
             return ("never run",)
         return tuple(changes(before, key)) or ("its cache entry is gone or damaged",)
+
+
+def asked(gates: Iterable[Gate], reference: str) -> tuple[Asked, ...]:
+    """The limits of the latency gates against ``reference``: how long to measure."""
+    return tuple(
+        Asked(gate.of, gate.limit, gate.confidence)
+        for gate in gates
+        if isinstance(gate, LatencyGate) and gate.against == reference
+    )
 
 
 def bind(step: Step, made: Mapping[str, Artifact]) -> Inputs:

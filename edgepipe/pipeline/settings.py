@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from edgepipe.stage import Device
 
 
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    base: Path = (info.context or {}).get("base", Path())
+    return base / path.expanduser()
+
+
 class RunSettings(BaseModel):
-    """Seed, device and threads of a run."""
+    """Seed, device, threads and baseline of a run."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
@@ -20,3 +28,6 @@ class RunSettings(BaseModel):
     """Where steps train and measure; the device asked for, or an error."""
     threads: int = Field(default=1, ge=1, le=1024)
     """Threads of every measurement, and of the session that the bundle suggests."""
+    baseline: Annotated[Path, AfterValidator(_beside_the_file)] | None = None
+    """What gates ``against = "baseline"`` compare with: the report of an earlier run, or a folder
+    of them, of which the newest is taken; for clocks the newest of the same machine."""

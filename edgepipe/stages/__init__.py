@@ -9,6 +9,7 @@ from edgepipe.stage import Stage
 
 STAGES = {
     "data": "edgepipe.stages.data:Data",
+    "texts": "edgepipe.stages.texts:ImportTexts",
     "checkpoint": "edgepipe.stages.checkpoint:ImportCheckpoint",
     "onnx": "edgepipe.stages.onnx:ImportOnnx",
     "train": "edgepipe.stages.train:Train",
@@ -18,6 +19,7 @@ STAGES = {
     "quantize": "edgepipe.stages.quantize:Quantize",
     "validate": "edgepipe.stages.validate:Validate",
     "benchmark": "edgepipe.stages.benchmark:Benchmark",
+    "count": "edgepipe.stages.count:Count",
     "package": "edgepipe.stages.package:Package",
 }
 

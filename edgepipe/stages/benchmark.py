@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -15,10 +15,11 @@ from edgepipe.stage import Device, Named, Stage, Work
 
 if TYPE_CHECKING:
     from edgepipe.measure.child import Arm
-    from edgepipe.measure.records import BenchmarkReport
-    from edgepipe.measure.rounds import Conditions
+    from edgepipe.measure.records import BenchmarkReport, ServerRate
+    from edgepipe.measure.rounds import Conditions, Texts
 
 _SHARE = 15
+_SERVER_SHARE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,8 @@ class Inputs:
 class Benchmark(Stage[Inputs, Report]):
     """Time every model on real texts, each in a child process, interleaved in random order.
 
+    Single texts one after the other, batches, and on request a server's load, after MLPerf's
+    scenarios. The reference is timed beside itself too: where it differs, no ratio is believed.
     Checkpoints run in torch (eager attention, float32), ONNX models in the runtime. Clocks are
     never cached: this stage runs anew every time.
     """
@@ -55,7 +58,13 @@ class Benchmark(Stage[Inputs, Report]):
     programs would run it."""
     seconds: Annotated[float, Field(gt=0)] = 120.0
     """No further round of measuring begins when it would end after this; single texts are timed for
-    a fifteenth of it in every process round, and there are four rounds or more."""
+    a fifteenth of it in every process round, and there are four rounds or more. They go on while a
+    latency gate over this step is undecided, or without one until the ratios are known to 2 %."""
+    server_bound_ms: Annotated[float, Field(gt=0)] | None = None
+    """Also find the highest rate of random arrivals that one session answers within this bound,
+    for an eighth of ``seconds`` a model, after everything else."""
+    server_percentile: Literal[90, 99] = 99
+    """Of the texts that have to be answered within it."""
 
     def requires(self, inputs: Inputs) -> None:
         """There is something to compare, and something to answer."""
@@ -80,36 +89,46 @@ class Benchmark(Stage[Inputs, Report]):
         return Report(path=into, content="benchmark")
 
     def _report(self, inputs: Inputs, conditions: Conditions, work: Work) -> BenchmarkReport:
-        from edgepipe.measure.latency import compare
-        from edgepipe.measure.machine import machine
-        from edgepipe.measure.records import REFERENCE, BenchmarkReport
+        from edgepipe.measure.floors import with_floors
+        from edgepipe.measure.latency import compare, report
+        from edgepipe.measure.records import REFERENCE
         from edgepipe.measure.rounds import Texts
+        from edgepipe.measure.stopping import Limit
         from edgepipe.measure.texts import sample
 
         drawn = sample(inputs.data, self.split, max(self.texts, self.batch), seed=conditions.seed)
         texts = Texts(drawn[: self.texts], drawn[: self.batch])
         reference = _arm(REFERENCE, inputs.reference, conditions)
-        measured = compare(
-            reference, list(self._candidates(inputs, conditions)), texts, conditions, work.progress
-        )
-        return BenchmarkReport(
-            machine=machine(),
-            device=conditions.device,
-            threads=conditions.threads,
-            clock=conditions.clock,
+        candidates = list(self._candidates(inputs, conditions))
+        limits = [Limit(*asked) for asked in work.asked]
+        measured = compare(reference, candidates, texts, conditions, work.progress, limits=limits)
+        arms = (reference, *candidates)
+        floored, peaks = with_floors(measured, arms, texts, conditions)
+        return report(
+            floored,
+            texts,
+            conditions,
             data=inputs.data.digest,
             split=self.split,
-            texts=len(texts.single),
-            batch=len(texts.batch),
-            seed=conditions.seed,
-            seconds=measured.seconds,
-            reference=measured.reference,
-            candidates=measured.candidates,
-            speedups=measured.speedups,
-            control=measured.control,
-            doubts=measured.doubts,
-            remarks=measured.remarks,
+            server=list(self._server(arms, texts, conditions, work)),
+            roofline=peaks,
         )
+
+    def _server(
+        self, arms: Sequence[Arm], texts: Texts, conditions: Conditions, work: Work
+    ) -> Iterator[ServerRate]:
+        from edgepipe.measure.scenarios import Bound, highest_rate
+
+        if self.server_bound_ms is None:
+            return
+        bound = Bound(
+            ms=self.server_bound_ms,
+            percentile=self.server_percentile,
+            seconds=self.seconds / _SERVER_SHARE,
+        )
+        for number, arm in enumerate(arms):
+            work.progress(number, len(arms), f"{arm.name} under load")
+            yield highest_rate(arm, texts.single, bound, conditions)
 
     def _candidates(self, inputs: Inputs, conditions: Conditions) -> Iterator[Arm]:
         from edgepipe.measure.records import PLAIN

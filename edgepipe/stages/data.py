@@ -43,6 +43,8 @@ class Data(Stage[Inputs, Dataset]):
     text_column: str = "text"
     label_column: str = "label"
     """Names, or the numbers from 0."""
+    keep: tuple[str, ...] = ()
+    """Further columns that go along with every text, for a validate step to make slices by."""
     labels: tuple[str, ...] | None = None
     """Names in index order; default: what the data says."""
     validation_share: Share = 0.1
@@ -58,6 +60,18 @@ class Data(Stage[Inputs, Dataset]):
             raise ValueError("validation_share and test_share leave nothing to train on")
         return self
 
+    @model_validator(mode="after")
+    def _slices_have_one_meaning(self) -> Data:
+        if len(set(self.keep)) != len(self.keep):
+            raise ValueError(f"keep names a column twice: {', '.join(self.keep)}")
+        for taken in ("length", "label"):
+            if taken in self.keep:
+                raise ValueError(
+                    f"keep: slices by {taken!r} are made of every split anyway; a column to keep "
+                    "needs another name"
+                )
+        return self
+
     def run(self, inputs: Inputs, into: Path, work: Work) -> Dataset:  # noqa: ARG002
         """Check every row, then write ``SPLIT.jsonl`` for each split."""
         from edgepipe import data
@@ -65,6 +79,7 @@ class Data(Stage[Inputs, Dataset]):
         use = data.Columns(
             text=self.text_column,
             label=self.label_column,
+            keep=self.keep,
             skip_bad_rows=self.bad_rows == "skip",
         )
         shares = data.Shares(validation=self.validation_share, test=self.test_share)

@@ -6,11 +6,17 @@ from scipy import optimize, stats
 
 from edgepipe.measure.statistics import (
     TWO_SIDED,
-    bootstrap_drop,
+    detectable_drop,
     drop_bounds,
     mcnemar,
+    needed_examples,
+    percentile_bound,
+    percentile_needs,
+    percentile_rank,
     ratio_bounds,
     ratio_estimate,
+    ratio_of_ratios_bounds,
+    student_quantile,
     wilson,
 )
 
@@ -21,30 +27,32 @@ def test_wilson_equals_newcombes_published_example():
     assert (found.low, found.high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
 
 
+@pytest.mark.parametrize(("count", "total"), [(0, 7), (7, 7), (3, 10), (960, 1000), (1, 90_000)])
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.999])
+def test_wilson_equals_scipy(count, total, confidence):
+    level = 2 * confidence - 1
+    expected = stats.binomtest(count, total).proportion_ci(level, method="wilson")
+    found = wilson(count, total, confidence=confidence)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_of_nothing_every_proportion_is_possible():
+    found = wilson(0, 0)
+    assert (found.low, found.high) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("b", "c"), [(5, 5), (7, 6), (0, 3), (1, 30), (900, 1000), (40_000, 41_000)]
+)
+def test_mcnemar_equals_scipys_exact_test(b, c):
+    assert mcnemar(b, c) == pytest.approx(stats.binomtest(b, b + c, 0.5).pvalue, rel=1e-8)
+
+
 def test_mcnemar_equals_the_binomial_tail_by_hand():
     tail = sum(math.comb(14, k) for k in range(3)) / 2**14
     assert mcnemar(12, 2) == pytest.approx(2 * tail)
     assert mcnemar(2, 12) == pytest.approx(2 * tail)
     assert mcnemar(0, 0) == 1
-
-
-@pytest.mark.parametrize(("b", "c", "n"), [(30, 10, 400), (3, 25, 100), (0, 4, 1000)])
-def test_the_bootstrap_equals_scipys_over_the_texts(b, c, n):
-    texts = np.repeat([1.0, -1.0, 0.0], [b, c, n - b - c])
-    expected = stats.bootstrap(
-        (texts,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
-    ).confidence_interval
-    found = bootstrap_drop(b, c, n, 20_000, seed=2)
-    # Both are quantiles of draws: one step of the discrete distribution is allowed.
-    assert found.low == pytest.approx(expected.low, abs=1.001 / n)
-    assert found.high == pytest.approx(expected.high, abs=1.001 / n)
-
-
-def test_the_bootstrap_repeats_with_its_seed():
-    assert bootstrap_drop(9, 4, 80, 999, seed=5) == bootstrap_drop(9, 4, 80, 999, seed=5)
-    assert bootstrap_drop(9000, 4000, 80_000, 99, seed=5) != bootstrap_drop(
-        9000, 4000, 80_000, 99, seed=6
-    )
 
 
 def yang_sun_hardin(b, c, n, z):
@@ -116,6 +124,11 @@ def test_a_drop_of_everything_is_bounded_by_one():
     assert drop_bounds(0, 10, 10, confidence=0.95).low == -1
 
 
+def test_without_texts_every_drop_is_possible():
+    found = drop_bounds(0, 0, 0, confidence=0.95)
+    assert (found.low, found.high) == (-1, 1)
+
+
 @pytest.mark.parametrize("confidence", [0.0, 0.5, 1.0])
 def test_a_confidence_that_is_none_is_refused(confidence):
     with pytest.raises(ValueError, match="confidence"):
@@ -166,3 +179,112 @@ def test_the_bounds_cover_what_they_promise():
         missed += ratio_bounds(blocks.tolist(), confidence=0.95).low > 1
     # 5 % in truth; the binomial spread of 1000 trials is 0.7 %.
     assert 0.03 < missed / 1000 < 0.07
+
+
+@pytest.mark.parametrize("blocks", [[3.0], [1.0, 9.0], [5, 1, 2, 4, 3], list(range(20, 3, -1))])
+def test_a_process_counts_by_its_trimmed_mean(blocks):
+    other = [value + 1.0 for value in blocks]
+    means = [stats.trim_mean(blocks, 0.2), stats.trim_mean(other, 0.2)]
+    assert ratio_estimate([blocks, other]) == pytest.approx((np.mean(means), stats.sem(means)))
+
+
+@pytest.mark.parametrize("degrees", [1, 1.05, 1.5, 2, 2.7, 3, 9, 41.5, 300])
+@pytest.mark.parametrize("confidence", [0.6, 0.9, 0.95, 0.999])
+def test_students_quantile_equals_scipys(degrees, confidence):
+    expected = stats.t.ppf(confidence, degrees)
+    assert student_quantile(confidence, degrees) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_ratio_of_ratios_is_welchs_test_of_the_processes():
+    new, old = [0.71, 0.69, 0.70, 0.74], [0.66, 0.61, 0.70]
+    expected = stats.ttest_ind(new, old, equal_var=False).confidence_interval(0.9)
+    found = ratio_of_ratios_bounds([[n] for n in new], [[o] for o in old], confidence=0.95)
+    assert (math.log(found.low), math.log(found.high)) == pytest.approx(
+        (expected.low, expected.high), rel=1e-6
+    )
+
+
+def test_a_ratio_of_ratios_without_any_spread_is_a_point():
+    found = ratio_of_ratios_bounds([[0.7]] * 3, [[0.2]] * 3, confidence=0.95)
+    assert (found.low, found.high) == pytest.approx((math.exp(0.5), math.exp(0.5)))
+
+
+def test_two_runs_of_the_same_rarely_differ():
+    """Every process with its own layout: 2 % apart; the bounds of no change miss 5 % each."""
+    random = np.random.default_rng(1)
+    missed = 0
+    for _ in range(1000):
+        new, old = random.normal(0, 0.02, (4, 1)), random.normal(0, 0.01, (5, 1))
+        missed += ratio_of_ratios_bounds(new.tolist(), old.tolist(), confidence=0.95).high < 1
+    assert 0.03 < missed / 1000 < 0.07  # the binomial spread is 0.7 %
+
+
+def test_the_issues_own_figure_of_power():
+    # n = 8.56 x flip rate / margin^2: (1.6449 + 1.2816)^2 = 8.564.
+    assert needed_examples(0.05, 0.01) == math.ceil(8.5638 * 0.05 / 0.01**2) == 4282
+    assert detectable_drop(50, 1000) == pytest.approx(math.sqrt(8.5638 * 0.05 / 1000), rel=1e-4)
+    assert detectable_drop(50, 1000, confidence=0.99, power=0.8) == pytest.approx(
+        (2.3263 + 0.8416) * math.sqrt(0.05 / 1000), rel=1e-4
+    )
+
+
+def test_one_is_the_inverse_of_the_other():
+    assert needed_examples(0.04, detectable_drop(40, 1000) + 1e-12) == 1000
+
+
+@pytest.mark.parametrize(("flips", "examples", "drop"), [(0, 1000, 0.00856), (0, 5, 1), (0, 0, 1)])
+def test_without_flips_a_drop_is_still_not_excluded(flips, examples, drop):
+    assert detectable_drop(flips, examples) == pytest.approx(drop, rel=1e-3)
+
+
+@pytest.mark.parametrize(("rate", "margin"), [(0.06, 0.02), (0.02, 0.01), (0.001, 0.01)])
+def test_so_many_examples_decide_nine_times_in_ten(rate, margin):
+    """Nothing is lost, either flip is as likely: then the upper bound clears the margin."""
+    total = needed_examples(rate, margin)
+    random = np.random.default_rng(2)
+    drawn = random.multinomial(total, [rate / 2, rate / 2, 1 - rate], 1000)
+    passed = [
+        drop_bounds(b, c, total, confidence=0.95).high <= margin for b, c, _ in drawn.tolist()
+    ]
+    assert np.mean(passed) > 0.85
+
+
+def test_no_number_of_texts_proves_that_nothing_is_lost():
+    with pytest.raises(ValueError, match="margin has to be positive"):
+        needed_examples(0.1, 0)
+
+
+def test_percentiles_need_what_loadgen_says():
+    # MLPerf inference rules, "early stopping": 64 queries for 90 %, 662 for 99 % (single stream).
+    assert (percentile_needs(90), percentile_needs(99)) == (64, 662)
+    values = np.arange(1.0, 1001)
+    assert percentile_bound(values[:63], 90) is None
+    assert percentile_bound(values[:661], 99) is None
+    assert percentile_bound(values[:662], 99) == 662  # early_stopping.cc: nothing to discard yet
+
+
+@pytest.mark.parametrize("total", [64, 100, 662, 1500, 9000])
+@pytest.mark.parametrize("percentile", [90, 99])
+def test_the_order_statistic_is_early_stoppings(total, percentile):
+    """As results.cc finds it: the last t for which the queries suffice, t - 1 discarded."""
+    values = np.random.default_rng(3).permutation(total).astype(float)
+    enough = [t for t in range(1, total) if stats.binom.cdf(t, total, 1 - percentile / 100) < 0.01]
+    expected = sorted(values)[total - max(enough)] if enough else None
+    assert percentile_bound(values, percentile) == expected
+
+
+def test_both_bounds_of_a_percentile_hold_99_times_in_100():
+    random, true = np.random.default_rng(4), -math.log(0.1)
+    over = under = 0
+    for _ in range(2000):
+        values = np.sort(random.exponential(size=300))
+        over += percentile_bound(values, 90) < true
+        under += values[-percentile_rank(300, 90)] > true
+    assert over <= 30  # 20 expected at most; so many more once in a hundred
+    assert under <= 30
+    assert under > 2
+
+
+def test_a_low_bound_of_too_few_values_is_beyond_them():
+    assert percentile_rank(1, 90) == 2
+    assert percentile_rank(0, 90) == 1

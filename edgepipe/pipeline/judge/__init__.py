@@ -1,0 +1,39 @@
+"""Gates over committed reports: pass, fail or inconclusive, with the bound that decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from edgepipe.errors import BundleError
+from edgepipe.measure.records import Measured
+from edgepipe.pipeline.baseline import NONE, Baselines
+from edgepipe.pipeline.gate import Gate
+from edgepipe.pipeline.judge import accuracy, clocks, counts
+from edgepipe.pipeline.judge.finding import Finding, verdict_on
+from edgepipe.pipeline.judge.scene import MissingBaselineError, Scene, title
+from edgepipe.pipeline.verdict import Verdict
+
+__all__ = ["judge"]
+_FIND = {"accuracy": accuracy.find, "counts": counts.find, "clocks": clocks.find}
+
+
+def judge(
+    gates: Iterable[Gate], measured: Mapping[str, Measured], baselines: Baselines = NONE
+) -> list[Verdict]:
+    """One verdict a gate, in order. ``measured``: reports by the name of their step.
+
+    Raises UsageError when no report holds what a gate asks for, or when report and baseline cannot
+    be compared; BundleError when a report contradicts itself.
+    """
+    scene = Scene(measured, baselines)
+    return [verdict_on(gate, _finding(gate, scene)) for gate in gates]
+
+
+def _finding(gate: Gate, scene: Scene) -> Finding:
+    try:
+        return _FIND[gate.tier](gate, scene)
+    except MissingBaselineError as error:
+        return Finding(value=None, low=None, high=None, doubt=str(error))
+    except (ValueError, StopIteration, ZeroDivisionError) as error:
+        reason = str(error) or "figures are missing"
+        raise BundleError(f"{title(gate)}: wrong report: {reason}") from error

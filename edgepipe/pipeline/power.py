@@ -1,0 +1,123 @@
+"""What the gates of a pipeline ask of its test set: information before a run, never a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from edgepipe.artifacts import Artifact, Dataset, Texts
+from edgepipe.measure import power
+from edgepipe.pipeline.cache import Cache
+from edgepipe.pipeline.definition import Pipeline
+from edgepipe.pipeline.gate import AccuracyGate, AgreementGate, Gate, SlicesGate
+from edgepipe.pipeline.graph import Step
+from edgepipe.pipeline.key import key_of
+from edgepipe.pipeline.run import bind
+
+A = TypeVar("A", bound=Artifact)
+_PARTS = {"length": 4}
+_FEWEST_PARTS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """How many examples one gate needs."""
+
+    step: str
+    """That measures it."""
+    gate: str
+    margin: float
+    """What may be lost: a share."""
+    confidence: float
+    """One-sided; that of slices is divided among their parts."""
+    power: float
+    flip_rates: tuple[float, ...]
+    needed: tuple[int | None, ...]
+    """Examples by flip rate, in each part for slices; None: no number is enough."""
+    available: int | None
+    """Texts that the step will ask about; None while its data is not made."""
+
+
+def needs(pipeline: Pipeline, root: Path) -> list[Need]:
+    """One for each accuracy, slices and agreement gate, in the order of the gates."""
+    found = ((gate, _step(gate, pipeline)) for gate in pipeline.gates)
+    return [
+        _need(gate, step, pipeline, root)
+        for gate, step in found
+        if step is not None and isinstance(gate, AccuracyGate | SlicesGate | AgreementGate)
+    ]
+
+
+def _step(gate: Gate, pipeline: Pipeline) -> Step | None:
+    """The first step that measures the gate's candidate."""
+    for step in pipeline.steps:
+        if step.use == gate.step and gate.of in (name for _, name in step.origins()):
+            return step
+    return None
+
+
+def _need(
+    gate: AccuracyGate | SlicesGate | AgreementGate, step: Step, pipeline: Pipeline, root: Path
+) -> Need:
+    texts = isinstance(gate, AgreementGate) and gate.on == "unlabelled"
+    data = None if texts else _made(Dataset, step.wires.get("data"), pipeline, root)
+    confidence = gate.confidence
+    if isinstance(gate, SlicesGate):
+        confidence = 1 - (1 - confidence) / _parts(gate.by, step, data)
+    if isinstance(gate, AgreementGate):
+        margin = 1 - gate.min_agreement
+        needed = power.for_agreement(gate.min_agreement, confidence=confidence)
+    else:
+        margin = gate.max_drop
+        needed = power.for_drop(margin, confidence=confidence)
+    more = _made(Texts, step.wires.get("unlabelled"), pipeline, root) if texts else None
+    return Need(
+        step=step.name,
+        gate=_name(gate),
+        margin=margin,
+        confidence=confidence,
+        power=power.POWER,
+        flip_rates=power.FLIP_RATES,
+        needed=needed,
+        available=more.rows if more else _rows(data, step),
+    )
+
+
+def _name(gate: AccuracyGate | SlicesGate | AgreementGate) -> str:
+    kind: str = gate.measure
+    if isinstance(gate, SlicesGate):
+        kind = f"slices by {gate.by} (each part)"
+    if isinstance(gate, AgreementGate) and gate.on == "unlabelled":
+        kind = "agreement on unlabelled texts"
+    return f"{kind}: {gate.of} against {gate.against}"
+
+
+def _parts(by: str, step: Step, data: Dataset | None) -> int:
+    """Among how many parts the confidence is divided: a guess where only the data can tell."""
+    if by == "label" and data is not None:
+        counts = data.splits[_split(step)].label_counts if _split(step) in data.splits else ()
+        return max(_FEWEST_PARTS, sum(count > 0 for count in counts))
+    return _PARTS.get(by, _FEWEST_PARTS)
+
+
+def _split(step: Step) -> str:
+    found: str = getattr(step.stage, "split", "test")
+    return found
+
+
+def _rows(data: Dataset | None, step: Step) -> int | None:
+    if data is None:
+        return None
+    return next((r.rows for name, r in data.splits.items() if name == _split(step)), None)
+
+
+def _made(
+    kind: type[A], wire: str | tuple[str, ...] | None, pipeline: Pipeline, root: Path
+) -> A | None:
+    """What an earlier run made of the step, if that reads outside files and no other step."""
+    step = next((s for s in pipeline.steps if s.name == wire), None)
+    if step is None or any(True for _ in step.origins()) or not issubclass(step.stage.makes, kind):
+        return None
+    key = key_of(step, bind(step, {}), pipeline.run, pipeline.name)
+    return Cache(root / "cache").find(kind, key)
