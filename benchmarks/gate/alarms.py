@@ -38,6 +38,13 @@ from edgepipe.measure.latency import GATE, compare, report
 from edgepipe.measure.rounds import Conditions, Texts
 from edgepipe.pipeline.judge import judge
 
+_BUSY = """
+import os
+parent = os.getppid()
+while os.getppid() == parent:
+    for number in range(1_000_000):
+        number * number
+"""
 ROOT = Path(__file__).resolve().parents[2]
 REVIEWS = ROOT / "pipelines" / "data" / "movie-reviews" / "validation.jsonl"
 SLOWER = (0.0, 0.05, 0.1, 0.2)
@@ -135,8 +142,8 @@ def recorded(work: Path) -> list[Gate]:
 
 @contextmanager
 def busy_cores() -> Iterator[None]:
-    """Every core has one process of normal priority that never rests."""
-    command = [sys.executable, "-c", "while True: pass"]
+    """Every core has one process of normal priority that never rests, until this one ends."""
+    command = [sys.executable, "-c", _BUSY]
     with ExitStack() as stack:
         for _ in range(os.cpu_count() or 1):
             spinner = stack.enter_context(subprocess.Popen(command))

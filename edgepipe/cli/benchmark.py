@@ -32,11 +32,17 @@ class _Row:
     accuracy: float | None
     bytes: int
     p50_ms: float
-    p90_ms: float
+    p90_ms: float | None
+    p99_ms: float | None
+    """None from too few calls."""
     texts_per_second: float
     speedup: float
     low: float
     high: float
+    throughput: float
+    """Texts in batches, over those of the last variant."""
+    floor_share: float | None
+    """The least time that a core's peaks allow, over the median CPU time; None with threads."""
 
 
 @click.command("benchmark")
@@ -62,7 +68,8 @@ def command(
 
     Texts are the bundle's golden ones unless a file is given. Accuracy is what was measured when
     the bundle was made. A plain session is onnxruntime with its default options, as any other
-    program would open the file. Speed-ups are against the last variant.
+    program would open the file. Speed-ups are against the last variant, on single texts. The floor
+    is the least time that the peak rates of one core allow: a share of 100 % would be all of them.
     """
     from edgepipe.bundle import manifest
 
@@ -75,7 +82,7 @@ def command(
     if as_json:
         emit([asdict(row) for row in rows])
         return
-    columns = ("variant", "accuracy", "size", "p50", "p90", "texts/s", "speed-up (95 %)")
+    columns = ("variant", "accuracy", "size", "p50", "p90", "texts/s", "speed-up (95 %)", "floor")
     shown(columns, map(_cells, rows))
 
 
@@ -117,12 +124,15 @@ def _texts(bundle: Path, file: Path | None) -> list[str]:
 
 
 def _measure(arms: list[Arm], texts: list[str], threads: int, seconds: float) -> Measured:
+    from edgepipe.measure.floors import with_floors
     from edgepipe.measure.latency import compare
     from edgepipe.measure.rounds import Budget, Conditions, Texts
 
     budget = Budget(rounds=3, round_seconds=seconds / 6, seconds=seconds)
     conditions = Conditions(threads=threads, budget=budget)
-    return compare(arms[0], arms[1:], Texts(texts, texts), conditions)
+    both = Texts(texts, texts)
+    measured = compare(arms[0], arms[1:], both, conditions)
+    return with_floors(measured, arms, both, conditions)[0]
 
 
 def _rows(found: Manifest, arms: list[Arm], measured: Measured) -> Iterator[_Row]:
@@ -130,6 +140,7 @@ def _rows(found: Manifest, arms: list[Arm], measured: Measured) -> Iterator[_Row
 
     accuracy = {v.name: v.accuracy.accuracy if v.accuracy else None for v in found.variants}
     speedups = {s.candidate: (s.ratio, s.interval.low, s.interval.high) for s in measured.speedups}
+    throughputs = {s.candidate: s.ratio for s in measured.throughputs}
     for arm, times in zip(arms, (measured.reference, *measured.candidates), strict=True):
         name = arm.name.removesuffix(PLAIN)
         ratio, low, high = speedups.get(arm.name, (1.0, 1.0, 1.0))
@@ -139,10 +150,13 @@ def _rows(found: Manifest, arms: list[Arm], measured: Measured) -> Iterator[_Row
             bytes=arm.bytes,
             p50_ms=times.p50_ms,
             p90_ms=times.p90_ms,
+            p99_ms=times.p99_ms,
             texts_per_second=times.texts_per_second,
             speedup=ratio,
             low=low,
             high=high,
+            throughput=throughputs.get(arm.name, 1.0),
+            floor_share=times.floor.share if times.floor else None,
         )
 
 
@@ -152,7 +166,8 @@ def _cells(row: _Row) -> tuple[str, ...]:
         "not measured" if row.accuracy is None else f"{row.accuracy:.1%}",
         f"{row.bytes / _MEGA:.1f} MB",
         f"{row.p50_ms:.2f} ms",
-        f"{row.p90_ms:.2f} ms",
+        "too few" if row.p90_ms is None else f"{row.p90_ms:.2f} ms",
         f"{row.texts_per_second:.0f}",
         f"{row.speedup:.2f}x ({row.low:.2f} to {row.high:.2f})",
+        "-" if row.floor_share is None else f"{row.floor_share:.0%}",
     )

@@ -113,10 +113,10 @@ def _print_changes(after: RunReport, before: RunReport) -> None:
     from edgepipe.present.changes import changes, missing
 
     rows = (
-        (c.model, c.what, c.shown(c.before), c.shown(c.after), c.why or c.difference)
+        (f"{c.model}: {c.what}", c.shown(c.before), c.shown(c.after), c.why or c.difference)
         for c in changes(after, before)
     )
-    table(("model", "figure", "A", "B", "difference"), ([*map(printable, row)] for row in rows))
+    table(("figure", "A", "B", "difference"), ([*map(printable, row)] for row in rows))
     for line in missing(after, before):
         click.echo(f"note: {printable(line)}")
 
@@ -144,7 +144,7 @@ def _lines(file: Path | None) -> list[str] | None:
     if file is None:
         return None
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: cannot read the texts: {error}") from error
     texts = [line for line in lines if line.strip()]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepipe.config.reader import Reader, table_of, text_of
-from edgepipe.pipeline.gate import BASELINE, Gate
+from edgepipe.pipeline.gate import Gate
 
 _TOP = ("baseline", "gate")
 
@@ -43,8 +43,3 @@ def parse_policy(text: str, file: Path) -> Policy:
     reader.finish(text)
     place = reader.base / Path(str(baseline)).expanduser() if baseline else None
     return Policy(file=file, gates=gates, baseline=place)
-
-
-def wants_baseline(gates: tuple[Gate, ...]) -> bool:
-    """Whether any of the gates compares with an earlier report."""
-    return any(getattr(gate, "against", "") == BASELINE for gate in gates)

@@ -1,4 +1,4 @@
-"""The JSON Schema of a pipeline file, which editors complete from."""
+"""The JSON Schemas of pipeline and policy files, which editors complete from."""
 
 from __future__ import annotations
 
@@ -37,6 +37,28 @@ def json_schema() -> dict[str, Any]:
                 "additionalProperties": {"oneOf": steps},
             },
             "gate": {"type": "array", "items": gate},
+        },
+        "$defs": defs,
+    }
+
+
+def policy_schema() -> dict[str, Any]:
+    """A Draft 2020-12 schema that every valid policy file fits."""
+    defs: dict[str, Any] = {}
+    gate = _hoist(TypeAdapter(Gate).json_schema(ref_template="#/$defs/{model}"), defs)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "edgepipe policy",
+        "type": "object",
+        "required": ["gate"],
+        "additionalProperties": False,
+        "properties": {
+            "baseline": {
+                "type": "string",
+                "minLength": 1,
+                "description": "a report, or a folder of reports; relative to this file",
+            },
+            "gate": {"type": "array", "minItems": 1, "items": gate},
         },
         "$defs": defs,
     }

@@ -23,6 +23,7 @@ WORDS = 32
 EXAMPLES = 5
 """Texts that a report shows."""
 _FEWEST = 2
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,9 @@ def explanation(
             candidate=tuple(map(float, new)),
             rank_agreement=rank_agreement(old, new),
         )
-        for text, old, new in zip(texts, reference, candidate, strict=True)
+        for text, old, new in zip(
+            texts, map(_settled, reference), map(_settled, candidate), strict=True
+        )
         if np.ptp(old) > 0
     ]
     if len(found) < _FEWEST:
@@ -99,6 +102,12 @@ def rank_agreement(reference: Floats, candidate: Floats) -> float:
     old, new = _ranks(reference), _ranks(candidate)
     spread = float(np.sqrt((old @ old) * (new @ new)))
     return max(-1.0, min(1.0, float(old @ new) / spread)) if spread > 0 else 0.0
+
+
+def _settled(weights: Floats) -> Floats:
+    """Rounded to a hundred-thousandth of the largest: less is rounding, and orders no words."""
+    unit = float(np.abs(weights).max()) * _ROUNDING
+    return np.asarray(np.round(weights / unit) * unit if unit > 0 else weights, np.float64)
 
 
 def _ranks(values: Floats) -> Floats:

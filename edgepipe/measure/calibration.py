@@ -7,36 +7,38 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edgepipe.measure.records import Bin, Calibration, Estimate, Ints
-from edgepipe.measure.resample import bca
+from edgepipe.measure.records import PROBABILITIES, Bin, Calibration, Estimate, Ints
+from edgepipe.measure.resample import mean_estimate
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 BINS = 15
-_CHUNK = 1 << 20
-"""Numbers drawn at a time: 8 MiB."""
+_MIDDLE = 0.5
 
 
-class _Binned(NamedTuple):
-    """``bins``: where every text falls, int64 [texts]; ``gaps``: confidence minus 1 or 0."""
+class _Gaps(NamedTuple):
+    """Confidence minus rightness, summed up in each range of confidence."""
 
-    bins: Ints
-    gaps: Floats
+    sums: Floats
+    """float64 [ranges]."""
+    spread: Floats
+    """The standard error of each sum, float64 [ranges]."""
+    shares: Floats
+    """What each text adds to its range in the direction that this leans to, float64 [texts]: their
+    mean is the expected calibration error."""
 
     @classmethod
-    def of(cls, confidence: Floats, correct: Flags) -> _Binned:
-        return cls(_bins(confidence), confidence - correct)
+    def of(cls, confidence: Floats, correct: Flags) -> _Gaps:
+        bins, gaps = _bins(confidence), confidence - correct
+        counts = np.bincount(bins, minlength=BINS)
+        sums, squares = np.bincount(bins, gaps, BINS), np.bincount(bins, gaps**2, BINS)
+        variance = squares - sums**2 / np.maximum(counts, 1)
+        spread = np.sqrt(np.maximum(variance, 0))
+        return cls(np.asarray(sums, np.float64), spread, np.sign(sums)[bins] * gaps)
 
-    def errors(self, rows: Ints) -> Floats:
-        """The expected calibration error of every row of texts, float64 [rows]."""
-        cells = self.bins[rows] + BINS * np.arange(len(rows))[:, None]
-        sums = np.bincount(cells.ravel(), self.gaps[rows].ravel(), BINS * len(rows))
-        return np.asarray(np.abs(sums.reshape(-1, BINS)).sum(axis=1) / rows.shape[1], np.float64)
-
-    def influence(self) -> Floats:
-        """How much each text raises the error, float64 [texts], but for what all share."""
-        signs = np.sign(np.bincount(self.bins, self.gaps, BINS))
-        return np.asarray(signs[self.bins] * self.gaps, np.float64)
+    def noise(self) -> float:
+        """The error that chance alone gives so many texts: the mean of a folded normal a range."""
+        return float(np.sqrt(2 / np.pi) * self.spread.sum() / len(self.shares))
 
 
 def calibration(confidence: Floats, correct: Flags) -> Calibration:
@@ -71,20 +73,22 @@ def calibration_increase(
     """The candidate's expected calibration error minus the reference's, with BCa bounds over texts.
 
     Each side is confidence and correctness, as in ``calibration``; both are drawn together, text by
-    text. The error of few texts is biased upwards by chance, for both sides alike: the difference
-    hardly is.
+    text. Chance adds to the error of a well calibrated model and hardly to that of a bad one, so a
+    plain bootstrap takes a loss for smaller than it is: in simulations of 400 and 2,000 texts its
+    95 % bound missed a true increase in up to 69 % of all cases. The upper bound is therefore
+    raised by what chance alone would have added to the reference, the lower one lowered by the same
+    for the candidate, though by no more than their gaps differ, range by range: errors cannot be
+    further apart than these. It missed at most 4.3 % then, and less where models are alike.
     """
-    old, new = _Binned.of(*reference), _Binned.of(*candidate)
-    texts = len(old.gaps)
-    random = np.random.default_rng(seed)
-    rows = max(1, _CHUNK // texts)
-    drawn = []
-    for done in range(0, resamples, rows):
-        again = random.integers(0, texts, (min(rows, resamples - done), texts))
-        drawn.append(new.errors(again) - old.errors(again))
-    everything = np.arange(texts)[None, :]
-    value = float(new.errors(everything)[0] - old.errors(everything)[0])
-    return bca(value, np.concatenate(drawn), new.influence() - old.influence())
+    old, new = _Gaps.of(*reference), _Gaps.of(*candidate)
+    found = mean_estimate(new.shares - old.shares, resamples=resamples, seed=seed)
+    apart = float(np.abs(new.sums - old.sums).sum() / len(old.shares))
+    below, above = min(new.noise(), apart), min(old.noise(), apart)
+    quantiles = tuple(
+        quantile + (above if p > _MIDDLE else -below if p < _MIDDLE else 0.0)
+        for p, quantile in zip(PROBABILITIES, found.quantiles, strict=True)
+    )
+    return Estimate(value=found.value, quantiles=quantiles)
 
 
 def _bins(confidence: Floats) -> Ints:

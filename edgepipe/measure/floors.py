@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from edgepipe.errors import BundleError, StageError, UsageError
 from edgepipe.measure.child import Arm
 from edgepipe.measure.latency import Measured
 from edgepipe.measure.records import ArmTimes, Roofline
@@ -17,18 +18,24 @@ def with_floors(
     """Every ONNX model carries its floor, and the machine its roofline, measured now.
 
     ``arms`` are the reference's and the candidates', in their order. Nothing is measured where the
-    floor says nothing: on CUDA, with several threads, or without any ONNX model.
+    floor says nothing: on CUDA, with several threads, or without any ONNX model. A model whose
+    operations cannot be counted gets a remark in place of a floor.
     """
     if conditions.clock != "cpu" or not any(arm.folder for arm in arms):
         return measured, None
     from edgepipe.measure import roofline
 
     peaks = roofline.measure(threads=conditions.threads)
-    floored = [
-        _floored(times, arm, texts, peaks)
-        for times, arm in zip((measured.reference, *measured.candidates), arms, strict=True)
-    ]
-    return replace(measured, reference=floored[0], candidates=tuple(floored[1:])), peaks
+    floored, remarks = [], list(measured.remarks)
+    for times, arm in zip((measured.reference, *measured.candidates), arms, strict=True):
+        try:
+            floored.append(_floored(times, arm, texts, peaks))
+        except (StageError, BundleError, UsageError) as error:  # it was timed all the same
+            floored.append(times)
+            remarks.append(f"{arm.name}: there is no floor to compare with: {error}")
+    first, *others = floored
+    found = replace(measured, reference=first, candidates=tuple(others), remarks=tuple(remarks))
+    return found, peaks
 
 
 def _floored(times: ArmTimes, arm: Arm, texts: Texts, peaks: Roofline) -> ArmTimes:

@@ -37,7 +37,7 @@ from edgepipe.measure.stopping import Limit, reach
 CONTROL = "the reference again"
 EQUAL = 0.03
 """Candidates within this share of the fastest count as equally fast."""
-GATE = Budget(round_seconds=0.6, round_blocks=4, seconds=60.0)
+GATE = Budget(round_seconds=0.8, round_blocks=8, seconds=60.0)
 """Short rounds, for a verdict within seconds where the model is small."""
 _CHOICE = Budget(rounds=2, round_seconds=3.0, round_blocks=8)
 _BUSY = 1.2

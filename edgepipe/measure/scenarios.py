@@ -19,7 +19,8 @@ from edgepipe.measure.rounds import Conditions
 from edgepipe.measure.statistics import percentile_bound, percentile_needs
 
 _MORE = 2
-"""Queries over those that the percentile needs: some may then be late by chance."""
+"""Queries over those that the percentile needs, at least: some may then be late by chance."""
+_MOST = 4096
 _TRIES = 8
 _CLOSE = 0.05
 _CALIBRATION = 50
@@ -49,36 +50,46 @@ def highest_rate(
     """
     with running(arm, threads=conditions.threads) as child:
         child.load("process")
-        trials = _Trials(child, texts, bound, conditions.seed)
-        return _search(arm.name, trials, bound)
+        end = time.monotonic() + bound.seconds
+        capacity = _capacity(child, texts)
+        trials = _Trials(child, texts, bound, _queries(bound, capacity), conditions.seed)
+        return _search(arm.name, trials, capacity, end)
+
+
+def _capacity(child: Child, texts: Sequence[str]) -> float:
+    """Texts a second of a session that never waits."""
+    asked = list(itertools.islice(itertools.cycle(texts), _CALIBRATION))
+    return 1 / (max(float(np.mean(child.block(asked, _WARM_UP).wall_ns)), 1.0) * _NS)
+
+
+def _queries(bound: Bound, capacity: float) -> int:
+    """As many as let all trials end in time, at half the capacity; more tell a rate better."""
+    in_time = int(bound.seconds / _TRIES * capacity / 2)
+    return max(_MORE * percentile_needs(bound.percentile), min(in_time, _MOST))
 
 
 class _Trials:
     """One child asked at one rate after the other."""
 
-    def __init__(self, child: Child, texts: Sequence[str], bound: Bound, seed: int) -> None:
+    def __init__(
+        self, child: Child, texts: Sequence[str], bound: Bound, queries: int, seed: int
+    ) -> None:
         random = np.random.default_rng(seed)
+        self.bound = bound
+        self.queries = queries
         self._child = child
-        self._bound = bound
-        self.queries = _MORE * percentile_needs(bound.percentile)
-        self._texts = [texts[i] for i in random.integers(0, len(texts), self.queries).tolist()]
-        self._gaps = random.exponential(1.0, self.queries)
-        self._late = _allowed(self.queries, bound.percentile)
-
-    def capacity(self) -> float:
-        """Texts a second of a session that never waits."""
-        texts = list(itertools.islice(itertools.cycle(self._texts), _CALIBRATION))
-        calls = self._child.block(texts, _WARM_UP).wall_ns
-        return 1 / (max(float(np.mean(calls)), 1.0) * _NS)
+        self._texts = [texts[i] for i in random.integers(0, len(texts), queries).tolist()]
+        self._gaps = random.exponential(1.0, queries)
+        self._late = _allowed(queries, bound.percentile)
 
     def holds(self, rate: float) -> bool:
         """Whether the percentile of latency is within the bound at this rate."""
         arrivals = np.cumsum(self._gaps / rate / _NS).astype(np.int64).tolist()
-        bound_ns = int(self._bound.ms * 1e6)
+        bound_ns = int(self.bound.ms * 1e6)
         found = self._child.serve(self._texts, arrivals, bound_ns=bound_ns, late=self._late)
         if len(found) < self.queries:
             return False
-        bounded = percentile_bound(found, self._bound.percentile)
+        bounded = percentile_bound(found, self.bound.percentile)
         return bounded is not None and bounded <= bound_ns
 
 
@@ -88,9 +99,7 @@ def _allowed(queries: int, percentile: float) -> int:
     return queries - 1 - int(place or 0)
 
 
-def _search(name: str, trials: _Trials, bound: Bound) -> ServerRate:
-    end = time.monotonic() + bound.seconds
-    top = trials.capacity()
+def _search(name: str, trials: _Trials, top: float, end: float) -> ServerRate:
     held, refused, rate = 0.0, None, top / 2
     for _ in range(_TRIES):
         if time.monotonic() + trials.queries / rate > end:
@@ -104,8 +113,8 @@ def _search(name: str, trials: _Trials, bound: Bound) -> ServerRate:
         rate = (held + top) / 2
     return ServerRate(
         name=name,
-        bound_ms=bound.ms,
-        percentile=bound.percentile,
+        bound_ms=trials.bound.ms,
+        percentile=trials.bound.percentile,
         held=held,
         refused=refused,
         queries=trials.queries if held else 0,

@@ -20,7 +20,7 @@ LogRatios = Sequence[Sequence[float]]
 BIAS = 0.02
 """A sentinel off by this share or less is no reason for doubt."""
 _LOOKS = 5
-_PART = 5
+_PART = 4
 _FINEST = 0.002
 _DISTINCT = 50
 _REPEATS = 10
@@ -47,7 +47,7 @@ def decided(log_ratios: LogRatios, limit: Limit) -> bool:
 def at_the_limit(log_ratios: LogRatios, limit: Limit, half_width: float) -> bool:
     """The ratio is known so well that a limit between its bounds is what there is to say.
 
-    To a fifth of what the limit allows (1 % for a limit of 5 %), at most ``half_width``.
+    To a quarter of what the limit allows (1.2 % for a limit of 5 %), at most ``half_width``.
     """
     wanted = min(half_width, max(_FINEST, abs(math.log(limit.min_ratio)) / _PART))
     return reach(ratio_bounds(log_ratios, confidence=limit.confidence)) <= wanted

@@ -128,7 +128,7 @@ def _lacking(number: int, gate: Gate, fitting: Sequence[Draft]) -> Iterator[Prob
 
 _ADD: Mapping[type, tuple[tuple[str, ...], str]] = {
     SlicesGate: (("by",), "does not cut by {gate.by!r}; add it to its slices"),
-    AgreementGate: (("on",), "has no unlabelled texts; wire a step to its port unlabelled"),
+    AgreementGate: (("on",), "has no unlabelled texts; wire a texts step to its port unlabelled"),
     ExplanationGate: ((), "explains no texts; give it explain, how many to explain"),
     ThroughputGate: ((), "measures no throughput; give it a batch, texts in one call"),
     RateGate: ((), "measures no rate; give it a server_bound_ms, the latency to hold"),

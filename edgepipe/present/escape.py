@@ -8,8 +8,11 @@ from edgepipe.bundle.printable import printable
 
 LONGEST = 240
 """Characters of one text."""
-_PLAIN = re.compile(r"[A-Za-z0-9(](?:[A-Za-z0-9 ,;%()'+=/-]|[.:](?=[ 0-9]|$))*")
-"""Letters, digits and punctuation that means nothing in Markdown and makes no link or mention."""
+_PLAIN = re.compile(
+    r"[A-Za-z0-9(](?:[A-Za-z0-9 ,;%()'+=/-]|[.:](?=[ 0-9]|$)|(?<!`)`[A-Za-z0-9_]+`(?!`))*"
+)
+"""Letters, digits and punctuation that means nothing in Markdown and makes no link or mention;
+and words that are code spans already."""
 _LINKS = re.compile(r"www\.|://|\bgh-\d|\b(?=\d*[a-f])[0-9a-f]{7,}\b", re.IGNORECASE)
 """Also what GitHub takes for an issue or a commit."""
 _RUNS = re.compile("`+")

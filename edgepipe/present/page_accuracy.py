@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from edgepipe.measure.records import ArmAccuracy, Comparison, ValidationReport
@@ -19,7 +19,7 @@ from edgepipe.present.page_parts import Figure, Table, apart, between, percent, 
 from edgepipe.present.words import figure, points
 
 _OPEN = 3
-"""Candidates that are shown unfolded."""
+"""Candidates that are shown unfolded at most: those that gates ask about, else the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +53,21 @@ class AccuracyView:
 
 def accuracy_views(report: RunReport) -> list[AccuracyView]:
     """One for each validate step."""
-    return [_view(step, found) for step, found in validations(report).items()]
+    asked = {gate.of for gate in report.gates}
+    return [_view(step, found, asked) for step, found in validations(report).items()]
 
 
-def _view(step: str, report: ValidationReport) -> AccuracyView:
+def _view(step: str, report: ValidationReport, asked: Collection[str]) -> AccuracyView:
     pairs = zip(report.candidates, report.comparisons, strict=True)
+    names = [arm.name for arm in report.candidates]
+    unfolded = [name for name in names if name in asked][:_OPEN] or names[:1]
     alone = () if report.candidates else answer_figures(report.labels, [report.reference])
     return AccuracyView(
         step=step,
         about=_about(report),
         reference=report.reference.name,
         candidates=tuple(
-            _candidate(report, arm, found, unfolded=number < _OPEN)
-            for number, (arm, found) in enumerate(pairs)
+            _candidate(report, arm, found, unfolded=arm.name in unfolded) for arm, found in pairs
         ),
         figures=tuple(alone),
     )
@@ -103,21 +105,19 @@ def _candidate(
 def _facts(arm: ArmAccuracy, found: Comparison) -> Iterator[tuple[str, str]]:
     yield "accuracy", f"{percent(arm.accuracy)} ({between(arm.interval, 'share')})"
     yield "accuracy drop", f"{points(found.drop)} ({apart(found.score)})"
-    yield (
-        "only one is right",
-        f"{found.reference_only:,} the reference, {found.candidate_only:,} the candidate; "
-        f"McNemar's exact p {figure(found.mcnemar_p, 'correlation')}",
-    )
+    only = f"{found.reference_only:,} the reference, {found.candidate_only:,} the candidate"
+    yield "only one is right", f"{only}; McNemar's exact p {figure(found.mcnemar_p, 'correlation')}"
     yield "detectable drop", f"{points(found.detectable)}, 9 times in 10 at 95 %"
     bounds = found.macro_f1_drop.bounds(0.975)
     yield "macro F1 drop", f"{points(found.macro_f1_drop.value)} ({apart(bounds)})"
-    yield "same answers", f"{percent(found.agreement)} ({between(found.agreement_interval, 'share')})"
+    yield (
+        "same answers",
+        f"{percent(found.agreement)} ({between(found.agreement_interval, 'share')})",
+    )
     if found.unlabelled:
         alike = found.unlabelled
-        yield (
-            "same answers without labels",
-            f"{percent(alike.agreement)} ({between(alike.interval, 'share')}) of {alike.examples:,}",
-        )
+        share = f"{percent(alike.agreement)} ({between(alike.interval, 'share')})"
+        yield "same answers without labels", f"{share} of {alike.examples:,}"
     bounds = found.divergence.bounds(0.975)
     yield (
         "Kullback-Leibler divergence",

@@ -35,8 +35,7 @@ def answer_figures(labels: Sequence[str], arms: Sequence[ArmAccuracy]) -> Iterat
 
 def _matrix(labels: Sequence[str], arm: ArmAccuracy) -> Figure:
     told = "; ".join(
-        f"{label}: "
-        + ", ".join(f"{n:,} as {to}" for to, n in zip(labels, row, strict=False) if n)
+        f"{label}: " + ", ".join(f"{n:,} as {to}" for to, n in zip(labels, row, strict=False) if n)
         for label, row in zip(labels, arm.confusion, strict=False)
     )
     return Figure(
@@ -76,7 +75,13 @@ def confused_pairs(labels: Sequence[str], arms: Sequence[ArmAccuracy]) -> Table 
         return None
     found.sort(key=lambda pair: (-pair[0], pair[1:]))
     rows = (
-        (clipped(labels[row], 80), clipped(labels[column], 80), f"{old:,}", f"{new:,}", f"{new - old:+,}")
+        (
+            clipped(labels[row], 80),
+            clipped(labels[column], 80),
+            f"{old:,}",
+            f"{new:,}",
+            f"{new - old:+,}",
+        )
         for _, row, column, old, new in found[:_PAIRS]
     )
     more = f"{len(found) - _PAIRS:,} more pairs" if len(found) > _PAIRS else ""
@@ -130,8 +135,7 @@ def slice_figure(by: str, parts: Sequence[SliceFigures]) -> Figure:
     ]  # fmt: skip
     caption = f"Drop by {by}"
     told = "; ".join(
-        f"{part.name} ({plural(part.examples, 'text')}): {points(part.drop)}, "
-        f"{apart(part.score)}"
+        f"{part.name} ({plural(part.examples, 'text')}): {points(part.drop)}, {apart(part.score)}"
         for part in shown
     )
     more = f" The {_PARTS} that lost most of {len(parts):,}." if len(parts) > _PARTS else ""

@@ -94,10 +94,11 @@ def _operators(report: CountsReport) -> Table | None:
         for arm in report.models
         for what in ("file", "executed", "plain session")
     ]
+    flat = [found for model in kinds for found in model]
     rows = (
-        (name, *(f"{found[name]:,}" if found[name] else NOTHING for model in kinds for found in model))
+        (name, *(f"{found[name]:,}" if found[name] else NOTHING for found in flat))
         for name in names[:_OPERATORS]
-    )  # fmt: skip
+    )
     more = f"{len(names) - _OPERATORS} more operators" if len(names) > _OPERATORS else ""
     return table(("operator", *columns), rows, more=more)
 

@@ -74,7 +74,7 @@ def _control(found: Speedup) -> str:
 
 def _figures(report: BenchmarkReport) -> Iterator[Figure]:
     arms = (report.reference, *report.candidates)
-    spreads = [_spread(arm, arm is report.reference) for arm in arms if arm.quantiles_ms]
+    spreads = [_spread(arm, arm is report.reference) for arm in arms if any(arm.quantiles_ms)]
     if spreads:
         yield _distributions(spreads)
     for caption, found in (

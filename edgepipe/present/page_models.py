@@ -55,7 +55,7 @@ def models_view(report: RunReport) -> ModelsView | None:
     if not rows:
         return None
     used = [column for column in COLUMNS if any(column in row for row in rows.values())]
-    cells = ((name, *(row.get(c, Cell(NOTHING)) for c in used)) for name, row in rows.items())
+    cells = ([Cell(name), *(row.get(c, Cell(NOTHING)) for c in used)] for name, row in rows.items())
     return ModelsView(table=table(("model", *used), cells), figures=tuple(_figures(report)))
 
 
@@ -123,7 +123,7 @@ def _figures(report: RunReport) -> Iterator[Figure]:
                 low=arm.interval.low, high=arm.interval.high,
                 kind="base" if name in references else "mark",
             )
-            for name, arm in found.items() if name in cost
+            for name, arm in found.items() if cost.get(name, 0) > 0
         ]  # fmt: skip
         if placed:
             yield _pareto(placed, what, unit)
@@ -135,6 +135,8 @@ def _pareto(found: list[Point], what: str, unit: Unit) -> Figure:
     caption = f"Accuracy against {what}"
     return Figure(
         caption=caption,
-        plot=scatter(found, caption, f"{told}. Best for their cost: {best}.", tick(unit), percent_tick),
+        plot=scatter(
+            found, caption, f"{told}. Best for their cost: {best}.", tick(unit), percent_tick
+        ),
         note="Filled: no other model is more accurate for as little. Lines: 95 % intervals.",
     )

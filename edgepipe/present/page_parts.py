@@ -23,7 +23,7 @@ _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _BEHIND: dict[Unit, str] = {"ratio": "x", "ms": " ms", "nats": "", "share": ""}
 _BASES: dict[Unit, str] = {"bytes": "B", "flops": "FLOP"}
 T = TypeVar("T", ValidationReport, BenchmarkReport, CountsReport)
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 """In a cell without a figure."""
 
 

@@ -51,10 +51,10 @@ def run_view(report: RunReport) -> RunView | None:
     """None without steps."""
     if not report.steps:
         return None
-    nodes = [Node(
-            name=s.name, size=figure(s.bytes, "bytes"), about=_about(s), ran=s.outcome == "ran"
-        )
-        for s in report.steps]
+    nodes = [
+        Node(name=s.name, size=figure(s.bytes, "bytes"), about=_about(s), ran=s.outcome == "ran")
+        for s in report.steps
+    ]
     wires = wires_of(report.pipeline)
     told = "; ".join(
         f"{s.name} ({_about(s)}, {figure(s.bytes, 'bytes')})"
@@ -67,9 +67,9 @@ def run_view(report: RunReport) -> RunView | None:
         note="Solid: ran. Dashed: reused from an earlier run.",
     )
     rows = (
-        (s.name, s.use, s.outcome, clipped("; ".join(s.why), 200), _took(s), figure(s.bytes, "bytes"))
+        (s.name, s.use, s.outcome, _why(s), _took(s), figure(s.bytes, "bytes"))
         for s in report.steps
-    )  # fmt: skip
+    )
     columns = ("step", "stage", "outcome", "why", "time", "size")
     return RunView(drawn=drawn, steps=table(columns, rows, words=4))
 
@@ -77,6 +77,10 @@ def run_view(report: RunReport) -> RunView | None:
 def _about(step: StepRecord) -> str:
     done = _took(step) if step.outcome == "ran" else "reused"
     return f"{step.use} · {done}"
+
+
+def _why(step: StepRecord) -> str:
+    return clipped("; ".join(step.why), 200)
 
 
 def _took(step: StepRecord) -> str:
@@ -87,7 +91,7 @@ def _took(step: StepRecord) -> str:
 
 
 def wires_of(pipeline: str) -> Mapping[str, tuple[str, ...]]:
-    """For each step of a pipeline file the steps that it reads; empty as far as it is unreadable."""
+    """The steps that each step of a pipeline file reads; none as far as it is unreadable."""
     try:
         steps = tomllib.loads(pipeline).get("step")
     except (tomllib.TOMLDecodeError, RecursionError):
@@ -181,4 +185,7 @@ def _facts(report: RunReport) -> Iterator[tuple[str, str]]:
     for step, timed in benchmarks(report).items():
         yield f"seed of {step}", str(timed.seed)
         if timed.machine.machine_id != machine.machine_id:
-            yield f"machine of {step}", f"{timed.machine.cpu}, {plural(timed.machine.cores, 'core')}"
+            yield (
+                f"machine of {step}",
+                f"{timed.machine.cpu}, {plural(timed.machine.cores, 'core')}",
+            )

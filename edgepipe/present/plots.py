@@ -127,7 +127,8 @@ def _linear_ticks(low: float, high: float, most: int) -> list[float]:
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     if last - first > 2 * most:
         return []  # a span too narrow beside its figures
-    return [float(f"{n * step:.12g}") for n in range(first, last + 1)]
+    ticks = [float(f"{n * step:.12g}") for n in range(first, last + 1)]
+    return [tick for tick in dict.fromkeys(ticks) if low <= tick <= high]
 
 
 def _log_ticks(over: Scale, most: int) -> list[float]:

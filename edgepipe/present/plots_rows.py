@@ -99,7 +99,7 @@ def _bar(canvas: Canvas, over: Scale, value: float, y: float, name: str) -> None
     canvas.rect((ends[0], y - 4), (ends[1] - ends[0], 8), name, 2)
 
 
-def intervals(
+def intervals(  # noqa: PLR0913 - what is drawn, and how the axis is made, by name
     rows: Sequence[Row], title: str, description: str, show: Show, *, at: float, log: bool = False
 ) -> Markup:
     """A dot with its interval for each row, and a line through all of them ``at`` no change."""

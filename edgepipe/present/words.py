@@ -154,7 +154,8 @@ def headline(report: RunReport) -> str:
         case "pass":
             return f"PASS: {_gates(len(outcomes))} passed"
         case "inconclusive":
-            return f"INCONCLUSIVE: {outcomes.count('inconclusive')} of {_gates(len(outcomes))}"
+            undecided = outcomes.count("inconclusive")
+            return f"INCONCLUSIVE: {undecided} of {_gates(len(outcomes))} cannot be decided"
         case "fail":
             undecided = outcomes.count("inconclusive")
             more = f", {undecided} inconclusive" if undecided else ""

@@ -75,6 +75,10 @@ per_channel = true
 embeddings = "auto"               # quantized unless that changes answers
 from = {{ model = "fp32", data = "data" }}
 
+[step.counts]
+use = "count"                     # operators, operations and bytes: the same in every run
+from = {{ models = ["fp32", "int8"] }}
+
 [step.accuracy]
 use = "validate"
 from = {{ reference = {reference}, candidates = [{candidates}], data = "data" }}
@@ -101,6 +105,19 @@ measure = "latency"
 of = "int8"
 against = {reference}
 min_speedup = {speedup}
+confidence = 0.95
+
+[[gate]]
+measure = "operators"             # counts, which have no noise
+of = "int8"
+provider = "CPUExecutionProvider" # where every node runs; expected = {{ Gelu = 6 }} pins a fusion
+{agreement}"""
+_AGREEMENT = """
+[[gate]]
+measure = "agreement"             # texts that both answer alike, whichever of the two is right
+of = "int8"
+against = "fp32"
+min_agreement = 0.9
 confidence = 0.95
 """
 
@@ -131,6 +148,7 @@ def render(
         candidates='"int8"' if onnx else '"fp32", "int8"',
         variants='"int8", "fp32"',
         speedup="1.2" if onnx else "2.0",
+        agreement=_AGREEMENT if onnx else "",
     )
     return head + middle + student + tail
 

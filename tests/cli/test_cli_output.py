@@ -43,7 +43,9 @@ def test_json_of_a_run_is_its_report(edgepipe: Run, file: Path, tmp_path: Path) 
         (tmp_path / "artifacts" / "toy" / "report.json").read_text()
     )
     judged = json.loads(edgepipe("gate", "artifacts/toy/report.json", "--json").out)
-    assert judged == json.loads(done.out)["verdicts"]
+    told = [verdict.pop("told") for verdict in judged["verdicts"]]
+    assert judged["verdicts"] == json.loads(done.out)["verdicts"]
+    assert told[0].startswith("small against teacher: accuracy drop 0.50 points")
 
 
 def test_progress_is_on_stderr_and_results_on_stdout(edgepipe: Run, file: Path) -> None:
@@ -70,8 +72,8 @@ def test_progress_is_on_stderr_and_results_on_stdout(edgepipe: Run, file: Path) 
 def test_the_summary_says_drop_bounds_and_limit(edgepipe: Run, file: Path) -> None:
     out = edgepipe("run", file).out
     (verdict,) = (line for line in out.splitlines() if line.startswith("PASS"))
-    assert "small against teacher: accuracy drop 0.50% (one-sided bounds at 95%: " in verdict
-    assert "; at most 2.00% asked" in verdict
+    assert "small against teacher: accuracy drop 0.50 points (one-sided bounds at 95%: " in verdict
+    assert "; at most 2.00 points asked" in verdict
     row = next(line for line in out.splitlines() if line.startswith(" small"))
     assert "+0.5%" in row
 

@@ -82,7 +82,7 @@ def test_compress_runs_what_it_wrote(
 ) -> None:
     ran: list[tuple[Path, Path, bool]] = []
 
-    def run_file(file: Path, artifacts: Path, *, as_json: bool) -> int:
+    def run_file(file: Path, artifacts: Path, outputs: Outputs) -> int:
         ran.append((file, artifacts, as_json))
         return 5
 

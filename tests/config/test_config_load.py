@@ -110,7 +110,7 @@ def test_a_broken_step_brings_no_complaints_about_its_neighbours(file: Path) -> 
     ("old", "new", "problem"),
     [
         ('train = "train.csv"\n', "", "step.reviews.train: is missing"),
-        ('use = "data"\n', "", "step.reviews.use: is missing; stages: data, checkpoint"),
+        ('use = "data"\n', "", "step.reviews.use: is missing; stages: data, texts, checkpoint"),
         ('name = "reviews"\n', "", "name: is missing; letters"),
         ('name = "reviews"', 'name = "-x"', "name: got '-x'; letters"),
         ('name = "reviews"', 'name = "cache"', "name: 'cache' is taken by edgepipe itself"),

@@ -121,8 +121,10 @@ from = { model = "c" }
             ('measure = "latency"', 'measure = "latancy"'),
             '"latancy"',
             (
-                "gate.1.measure: has to be one of 'accuracy', 'agreement', 'latency', 'size', got "
-                "\"latancy\"; did you mean 'latency'?"
+                "gate.1.measure: has to be one of 'accuracy', 'macro_f1', 'slices', 'agreement', "
+                "'divergence', 'calibration', 'explanation', 'tolerance', 'size', 'weights', "
+                "'activations', 'memory', 'flops', 'operators', 'latency', 'throughput', "
+                "'percentile', 'rate', got \"latancy\"; did you mean 'latency'?"
             ),
         ),
         (('measure = "latency"\n', ""), '[[gate]]\nof = "int8"', "gate.1.measure: is missing"),
@@ -134,7 +136,7 @@ from = { model = "c" }
         (
             ("max_drop = 0.02", "max_drop = nan"),
             "max_drop",
-            "gate.0.max_drop: has to be less than or equal to 1, got NaN",
+            "gate.0.max_drop: has to be a finite number, got NaN",
         ),
         (
             (
@@ -142,7 +144,7 @@ from = { model = "c" }
                 'measure = "size"\nof = "int8"\nagainst = "teacher"',
             ),
             '[[gate]]\nmeasure = "size"',
-            "gate.0: a size gate has either max_ratio or max_bytes",
+            "gate.0: has either max_ratio or a limit of its own",
         ),
     ],
 )

@@ -15,7 +15,10 @@ from tests.end_to_end import kill_chain
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "pipelines" / "tiny.toml"
-STEPS = ["reviews", "teacher", "student", "exported", "fp32", "int8", "accuracy", "speed", "bundle"]
+STEPS = [
+    *("reviews", "teacher", "student", "exported", "fp32", "int8"),
+    *("counts", "accuracy", "speed", "bundle"),
+]
 
 
 def edgepipe(*args: str | Path) -> subprocess.CompletedProcess[str]:

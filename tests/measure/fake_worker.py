@@ -1,6 +1,7 @@
 """A benchmark worker with invented clocks: ``fake_worker.py MILLISECONDS [FAULT]``.
 
-A text costs its length times MILLISECONDS, give or take half a percent; nothing is slept.
+A text costs its length times MILLISECONDS, give or take half a percent; nothing is slept. Under
+load (``serve``) that is exact, and texts queue up behind each other.
 """
 
 import json
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 def answered(command, cost, fault):
-    answers = {"load": loaded, "block": block, "many": many}
+    answers = {"load": loaded, "block": block, "many": many, "serve": serve}
     if command["do"] in answers:
         return answers[command["do"]](command, cost, fault)
     return {"peak_rss_bytes": 5_000_000}
@@ -53,6 +54,8 @@ def block(command, cost, fault):
     if fault == "short":
         return {"cpu_ns": [1], "wall_ns": [1]}
     cpu = [cost(text) for text in command["texts"][command["drop"] :]]
+    if fault == "ticks":
+        cpu = [10_000_000] * len(cpu)
     factor = 2 if fault == "waits" else 1
     return {"cpu_ns": cpu, "wall_ns": [factor * ns for ns in cpu]}
 
@@ -60,6 +63,18 @@ def block(command, cost, fault):
 def many(command, cost, fault):
     total = sum(cost(text) for text in command["texts"])
     return {"cpu_ns": total, "wall_ns": total * 2}
+
+
+def serve(command, cost, fault):
+    free, latencies, late = 0, [], 0
+    scale = float(sys.argv[1]) * 1e6
+    for text, arrival in zip(command["texts"], command["arrivals_ns"], strict=True):
+        free = max(free, arrival) + len(text) * scale
+        latencies.append(int(free - arrival))
+        late += latencies[-1] > command["bound_ns"]
+        if late > command["late"]:
+            break
+    return {"latencies_ns": latencies}
 
 
 main()

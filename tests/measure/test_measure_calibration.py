@@ -53,41 +53,6 @@ def test_the_increase_is_the_difference_of_two_errors():
     assert found != calibration_increase(old, new, resamples=999, seed=1)
 
 
-def test_replicates_are_errors_of_texts_drawn_anew(monkeypatch):
-    """Each against the plain function over the drawn texts, in whatever chunks."""
-    from edgepipe.measure import calibration as module
-
-    seen = []
-    monkeypatch.setattr(module, "bca", lambda value, drawn, influence: seen.append(drawn))
-    monkeypatch.setattr(module, "_CHUNK", 1000)
-    old, new = sides(1, 0.1, texts=300)
-    calibration_increase(old, new, resamples=10, seed=3)
-    random = np.random.default_rng(3)
-    for replicate in seen[0]:
-        again = random.integers(0, 300, 300)
-        a, b = (calibration(side[0][again], side[1][again]).ece for side in (new, old))
-        assert replicate == pytest.approx(a - b)
-    assert len(seen[0]) == 10
-
-
-def test_influence_is_what_one_more_of_a_text_adds(monkeypatch):
-    from edgepipe.measure import calibration as module
-
-    seen = []
-    monkeypatch.setattr(module, "bca", lambda value, drawn, influence: seen.append(influence))
-    old, new = sides(2, 0.1, texts=500)
-    calibration_increase(old, new, resamples=1, seed=0)
-    whole = calibration(*new).ece - calibration(*old).ece
-
-    def left_out(text):
-        keep = np.arange(500) != text
-        a, b = (calibration(side[0][keep], side[1][keep]).ece for side in (new, old))
-        return (500 - 1) * (whole - (a - b)) + whole
-
-    expected = [left_out(text) for text in range(0, 500, 25)]
-    assert seen[0][::25] == pytest.approx(expected, abs=1e-9)
-
-
 def test_a_model_is_as_calibrated_as_itself():
     old, _ = sides(0, 0)
     found = calibration_increase(old, old, resamples=99, seed=0)
@@ -95,11 +60,47 @@ def test_a_model_is_as_calibrated_as_itself():
     assert set(found.quantiles) == {0}
 
 
-def test_the_bounds_hold_as_often_as_they_say():
-    """Over 200 test sets from one population: the upper 90 % bound lies over the truth in 80 %."""
-    truth = calibration_increase(*sides(99, 0.1, texts=400_000), resamples=1, seed=0).value
-    over = [
-        calibration_increase(*sides(seed, 0.1), resamples=199, seed=0).bounds(0.9).high > truth
-        for seed in range(200)
+def test_the_bounds_reach_as_far_as_chance_does():
+    """By hand: 100 texts at 0.9, of which 90 are right once and all of them the other time.
+
+    A text adds 0.3 to the spread of the sum over 100, and a folded normal has its mean at 0.8 of
+    its spread.
+    """
+    confidence, perfect, all_right = np.full(100, 0.9), np.arange(100) < 90, np.ones(100, bool)
+    error = 0.3 / np.sqrt(100)
+    reach = 1.645 * error + np.sqrt(2 / np.pi) * error
+    sides = (confidence, perfect), (confidence, all_right)
+    worse = calibration_increase(*sides, resamples=9999, seed=0)
+    assert worse.value == pytest.approx(0.1)
+    assert worse.bounds(0.95).high == pytest.approx(0.1 + reach, abs=0.015)
+    better = calibration_increase(*sides[::-1], resamples=9999, seed=0)
+    assert better.bounds(0.95).low == pytest.approx(-0.1 - reach, abs=0.015)
+
+
+def test_chance_cannot_set_models_further_apart_than_they_are():
+    """One text of 400 is answered a little surer: at most that much may have been hidden."""
+    old, _ = sides(4, 0)
+    confidence = old[0].copy()
+    confidence[7] += 0.001
+    bounds = calibration_increase(old, (confidence, old[1]), resamples=999, seed=0).bounds(0.999)
+    assert -1e-4 < bounds.low <= bounds.high < 1e-4
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 0.02), (0, 0.1), (0.05, 0.1), (0.05, 0)])
+def test_the_bounds_hold_as_often_as_they_say(before, after):
+    """Of 300 test sets each 95 % bound may miss 15; chance alone makes it 25 once in 100 times."""
+    random = np.random.default_rng(3)
+
+    def both(texts):
+        honest = 0.5 + 0.5 * random.beta(4, 1, texts)
+        right = random.random(texts) < honest
+        return tuple((np.minimum(1, honest + more), right) for more in (before, after))
+
+    many = [calibration(*side).ece for side in both(500_000)]
+    truth = many[1] - many[0]
+    found = [
+        calibration_increase(*both(500), resamples=199, seed=seed).bounds(0.95)
+        for seed in range(300)
     ]
-    assert np.mean(over) > 0.8
+    assert sum(bounds.high < truth for bounds in found) < 25
+    assert sum(bounds.low > truth for bounds in found) < 25

@@ -35,9 +35,7 @@ def folder(tmp_path_factory):
     ],
     ids=["in the cache", "arithmetic", "memory", "beyond the cache", "memory is faster"],
 )
-def test_the_floor_is_the_longer_of_arithmetic_and_memory(
-    folder, monkeypatch, counted, cache, ms
-):
+def test_the_floor_is_the_longer_of_arithmetic_and_memory(folder, monkeypatch, counted, cache, ms):
     monkeypatch.setattr(roofline, "per_text", lambda *_: counted)
     monkeypatch.setattr(roofline, "last_cache_bytes", lambda: cache)
     floor = roofline.floor(folder, "fp32", [7], PEAKS, 10.0)
@@ -128,5 +126,5 @@ def test_the_child_times_what_it_is_asked_for():
     with running(Arm("peaks", command), threads=1) as child:
         child.load("thread")
         assert len(child.block(["read"] * 3, 1).cpu_ns) == 2
-        with pytest.raises(StageError, match="peaks: .*gallop"):
+        with pytest.raises(StageError, match=r"peaks: .*gallop"):
             child.block(["gallop"], 0)

@@ -1,179 +1,167 @@
 from __future__ import annotations
 
-import math
+from pathlib import Path
+from typing import get_args
 
-import numpy as np
 import pytest
-from scipy import optimize, stats
+from pydantic import TypeAdapter, ValidationError
 
 from edgepipe.errors import BundleError, ExitCode, UsageError
-from edgepipe.pipeline.gate import AccuracyGate, AgreementGate, LatencyGate, SizeGate
-from edgepipe.pipeline.judge import exit_code, judge
-from tests.pipeline.measured import benchmark, validation
-
-ON = {"of": "int8", "against": "teacher"}
-
-
-def accuracy_gate(max_drop: float, confidence: float = 0.95) -> AccuracyGate:
-    return AccuracyGate(measure="accuracy", max_drop=max_drop, confidence=confidence, **ON)
-
-
-def agreement_gate(least: float) -> AgreementGate:
-    return AgreementGate(measure="agreement", min_agreement=least, **ON)
-
-
-def latency_gate(least: float, confidence: float = 0.95, of: str = "int8") -> LatencyGate:
-    return LatencyGate(
-        measure="latency", min_speedup=least, confidence=confidence, of=of, against="teacher"
-    )
-
-
-def one(gate, *reports):
-    (verdict,) = judge([gate], reports)
-    return verdict
-
-
-def drop_bound(b: int, c: int, n: int, confidence: float) -> float:
-    """Upper bound of a paired drop: the score test, its likeliest q found by search."""
-
-    def score(drop: float) -> float:
-        low, high = max(0.0, -drop), (1 - drop) / 2
-
-        def unlikely(q: float) -> float:
-            parts = ((b, q + drop), (c, q), (n - b - c, 1 - 2 * q - drop))
-            return -sum(count * math.log(max(share, 1e-300)) for count, share in parts)
-
-        best = optimize.minimize_scalar(
-            unlikely, bounds=(low, high), method="bounded", options={"xatol": 1e-12}
-        )
-        variance = n * (2 * best.x + drop * (1 - drop))
-        return (b - c - n * drop) / math.sqrt(variance) + stats.norm.ppf(confidence)
-
-    return optimize.brentq(score, (b - c) / n + 1e-9, 0.5)
-
-
-@pytest.mark.parametrize(("b", "c"), [(60, 50), (40, 42), (8, 1), (100, 100)])
-@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
-def test_an_accuracy_gate_passes_within_its_bound_and_fails_beyond_the_other(
-    b: int, c: int, confidence: float
-) -> None:
-    report = validation(b, c, 2000)
-    high = drop_bound(b, c, 2000, confidence)
-    low = -drop_bound(c, b, 2000, confidence)
-    found = one(accuracy_gate(high + 1e-5, confidence), report)
-    assert (found.value, found.confidence) == ((b - c) / 2000, confidence)
-    assert found.high == pytest.approx(high, abs=1e-6)
-    assert found.low == pytest.approx(low, abs=1e-6)
-    assert found.outcome == "pass"
-    assert one(accuracy_gate(high - 1e-5, confidence), report).outcome == "inconclusive"
-    if low > 0:
-        assert one(accuracy_gate(low + 1e-5, confidence), report).outcome == "inconclusive"
-        assert one(accuracy_gate(low - 1e-5, confidence), report).outcome == "fail"
-
-
-def test_the_power_that_is_told_is_that_of_the_gates_confidence() -> None:
-    """(1.645 + 1.2816)^2 = 8.564 and (2.326 + 1.2816)^2 = 13.017, times 0.05 / 0.02^2."""
-    report = validation(60, 40, 2000)
-    assert "2000 texts; about 1071 would" in one(accuracy_gate(0.02), report).note
-    assert "2000 texts; about 1628 would" in one(accuracy_gate(0.02, 0.99), report).note
-    assert one(accuracy_gate(0.0), report).note == ""
-
-
-def wilson(count: int, total: int, z: float) -> tuple[float, float]:
-    """Wilson 1927, by hand."""
-    share = count / total
-    middle = share + z * z / (2 * total)
-    reach = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return (middle - reach) / (1 + z * z / total), (middle + reach) / (1 + z * z / total)
-
-
-def test_an_agreement_gate_by_wilsons_bounds() -> None:
-    report = validation(flipped=40, examples=1000)
-    low, high = wilson(960, 1000, 1.6448536269514722)
-    found = one(agreement_gate(low - 1e-6), report)
-    assert (found.value, found.limit_is) == (0.96, "at least")
-    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
-    assert found.outcome == "pass"
-    assert one(agreement_gate(low + 1e-6), report).outcome == "inconclusive"
-    assert one(agreement_gate(high - 1e-6), report).outcome == "inconclusive"
-    assert one(agreement_gate(high + 1e-6), report).outcome == "fail"
-
-
-@pytest.mark.parametrize(
-    ("limits", "outcome", "value"),
-    [
-        ({"max_ratio": 0.25}, "pass", 0.25),
-        ({"max_ratio": 0.2499}, "fail", 0.25),
-        ({"max_bytes": 25}, "pass", 25),
-        ({"max_bytes": 24}, "fail", 25),
-    ],
-)
-def test_a_size_gate_is_exact(limits: dict[str, float], outcome: str, value: float) -> None:
-    found = one(SizeGate(measure="size", **limits, **ON), validation(size=25))
-    assert (found.outcome, found.value, found.confidence) == (outcome, value, None)
-    assert found.low == found.high == value
-
+from edgepipe.measure.records import BenchmarkReport, ValidationReport
+from edgepipe.pipeline.baseline import Baselines
+from edgepipe.pipeline.gate import AccuracyGate, Gate, LatencyGate, SizeGate
+from edgepipe.pipeline.judge import judge
+from edgepipe.pipeline.verdict import exit_code
+from tests.pipeline.judging import ON, SINCE, one, since, steps, whole
+from tests.pipeline.measured import benchmark, counts, validation
 
 RATIOS = [[2.05, 2.06, 2.07], [2.08, 2.09, 2.10], [2.06, 2.07, 2.08], [2.04, 2.05, 2.06]]
+ACCURACY = AccuracyGate(measure="accuracy", max_drop=0.1, **ON)
+EVERY = {
+    "accuracy": {"max_drop": 0.1, **ON},
+    "macro_f1": {"max_drop": 0.1, **ON},
+    "slices": {"max_drop": 0.1, "by": "length", **ON},
+    "agreement": {"min_agreement": 0.5, **ON},
+    "divergence": {"max_divergence": 0.1, **ON},
+    "calibration": {"max_increase": 0.1, **ON},
+    "explanation": {"min_agreement": 0.5, **ON},
+    "tolerance": {"max_difference": 1.0, **ON},
+    "size": {"max_bytes": 1, "of": "int8"},
+    "weights": {"max_bytes": 1, "of": "int8"},
+    "activations": {"max_bytes": 1, "of": "int8"},
+    "memory": {"max_bytes": 1, "of": "int8"},
+    "flops": {"max_flops": 1.0, "of": "int8"},
+    "operators": {"required": ["MatMul"], "of": "int8"},
+    "latency": {"min_speedup": 2.0, **ON},
+    "throughput": {"min_ratio": 2.0, **ON},
+    "percentile": {"max_ms": 1.0, "of": "int8"},
+    "rate": {"min_rate": 1.0, "of": "int8"},
+}
 
 
-@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
-def test_a_latency_gate_by_students_t_over_processes(confidence: float) -> None:
-    means = np.mean(RATIOS, axis=1)
-    reach = stats.t.ppf(confidence, 3) * means.std(ddof=1) / 2
-    low, high = math.exp(means.mean() - reach), math.exp(means.mean() + reach)
-    report = benchmark(RATIOS)
-    found = one(latency_gate(low - 1e-6, confidence), report)
-    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-6)
-    assert found.outcome == "pass"
-    assert one(latency_gate(low + 1e-6, confidence), report).outcome == "inconclusive"
-    assert one(latency_gate(high - 1e-6, confidence), report).outcome == "inconclusive"
-    assert one(latency_gate(high + 1e-6, confidence), report).outcome == "fail"
+def gate_of(measure: str, **changes: object) -> Gate:
+    table = {"measure": measure, **EVERY[measure], **changes}
+    gate: Gate = TypeAdapter(Gate).validate_python(table, strict=False)
+    return gate
 
 
-@pytest.mark.parametrize("limit", [1.0, 100.0])
-def test_a_doubt_leaves_latency_open_whatever_the_figures_say(limit: float) -> None:
-    sure, doubtful = benchmark(RATIOS), benchmark(RATIOS, doubts=("A/A is 1.2x", "two"))
-    assert one(latency_gate(limit), sure).outcome != "inconclusive"
-    found = one(latency_gate(limit), doubtful)
-    assert (found.outcome, found.note) == ("inconclusive", "A/A is 1.2x; two")
+def test_every_measure_is_here() -> None:
+    (union, _) = get_args(Gate)
+    measures = [m for kind in get_args(union) for m in _words(kind)]
+    assert sorted(measures) == sorted(EVERY)
+
+
+def _words(kind: type) -> tuple[str, ...]:
+    return get_args(kind.model_fields["measure"].annotation)
+
+
+@pytest.mark.parametrize("measure", sorted(EVERY))
+def test_a_gate_on_a_model_that_nobody_measured_is_a_wrong_call(measure: str) -> None:
+    gate = gate_of(measure, of="int4")
+    reports = (validation(), counts(), benchmark(RATIOS))
+    with pytest.raises(UsageError, match=f"gate {measure} of 'int4': no report of a {gate.step}"):
+        one(gate, *reports)
+    with pytest.raises(UsageError, match="no report"):
+        one(gate_of(measure))
+
+
+def test_a_gate_against_what_is_not_its_reference_is_a_wrong_call() -> None:
+    with pytest.raises(UsageError, match="measures it against 'fp32'"):
+        one(ACCURACY.model_copy(update={"against": "fp32"}), validation())
 
 
 def test_a_gate_finds_its_report_among_several() -> None:
     other = validation(0, 0, names=("fp32", "int8"))
-    worse = validation(400, 0)
+    worse = validation(600, 0)
     name = "int8 (plain session)"
-    found = judge(
-        [accuracy_gate(0.01), latency_gate(2.0, of=name)],
-        [benchmark(RATIOS), other, worse, benchmark(RATIOS, name=name)],
-    )
+    speed = LatencyGate(measure="latency", min_speedup=2.0, of=name, against="teacher")
+    reports = [benchmark(RATIOS), other, worse, benchmark(RATIOS, name=name)]
+    found = judge([ACCURACY, speed], steps(*reports))
     assert [(verdict.of, verdict.outcome) for verdict in found] == [
         ("int8", "fail"),
         (name, "pass"),
     ]
 
 
-def test_a_gate_about_what_nobody_measured_is_a_wrong_call() -> None:
-    with pytest.raises(UsageError, match="no report measures it against 'teacher'"):
-        judge([latency_gate(2.0)], [validation()])
-    with pytest.raises(UsageError, match="accuracy of 'int8'"):
-        judge([accuracy_gate(0.1)], [validation(names=("teacher", "fp32"))])
+@pytest.mark.parametrize("measure", ["accuracy", "macro_f1", "slices", "agreement"])
+def test_against_the_same_answers_in_a_baseline(measure: str) -> None:
+    report = validation(20, 10)
+    found = one(gate_of(measure, **SINCE), report, baselines=since(report))
+    assert (found.outcome, found.against) == ("pass", "baseline")
+    assert found.value == (1 if measure == "agreement" else 0)
+
+
+def test_the_baselines_report_of_the_same_step_comes_first() -> None:
+    now = {"tests": validation(), "more": validation(100, 0)}
+    before = whole().model_copy(update={"measured": {"other": validation(90, 0), **now}})
+    gate = AccuracyGate(measure="accuracy", max_drop=0.1, **SINCE)
+    (found,) = judge([gate], now, Baselines(newest=before))
+    assert found.value == 0
+
+
+@pytest.mark.parametrize(
+    "measure", ["accuracy", "macro_f1", "slices", "agreement", "latency", "throughput"]
+)
+def test_without_a_baseline_nothing_is_decided_and_the_way_to_one_told(measure: str) -> None:
+    reports = (validation(), counts(), benchmark(RATIOS))
+    found = one(gate_of(measure, **SINCE), *reports)
+    assert (found.outcome, found.value, found.low, found.high) == ("inconclusive",) + (None,) * 3
+    assert found.why.startswith("no baseline was given; copy the report.json of a run that is good")
+
+
+@pytest.mark.parametrize("measure", ["size", "weights", "activations", "memory", "flops"])
+def test_a_missing_baseline_of_counts(measure: str) -> None:
+    limits = {"max_bytes": None, "max_flops": None, "max_ratio": 1.0, **SINCE}
+    keep = {"flops": "max_flops"}.get(measure, "max_bytes")
+    changes = {k: v for k, v in limits.items() if k == keep or v is not None}
+    found = one(gate_of(measure, **changes), validation(), counts())
+    assert (found.outcome, found.unit, found.limit) == ("inconclusive", "ratio", 1.0)
+
+
+def test_a_baseline_without_the_model_decides_nothing() -> None:
+    gate = AccuracyGate(measure="accuracy", max_drop=0.1, **SINCE)
+    found = one(gate, validation(), baselines=since(validation(names=("teacher", "fp32"))))
+    assert found.outcome == "inconclusive"
+    assert "the baseline of 2026-01-01T00:00:00Z measured no 'int8'" in found.why
+
+
+def test_where_a_baseline_was_looked_for_is_told() -> None:
+    gate = SizeGate(measure="size", max_ratio=1.0, **SINCE)
+    found = one(gate, validation(), baselines=Baselines(place=Path("art/baselines")))
+    assert "there is no baseline yet in art/baselines" in found.why
 
 
 def test_a_report_that_contradicts_itself_is_refused() -> None:
+    latency = gate_of("latency")
     with pytest.raises(BundleError, match="latency of 'int8': wrong report: a ratio needs two"):
-        judge([latency_gate(2.0)], [benchmark(RATIOS[:1])])
-    with pytest.raises(BundleError, match="accuracy of 'int8': wrong report"):
-        judge([accuracy_gate(0.1)], [validation(7, 7, 10)])
-    empty = validation().model_copy(update={"comparisons": ()})
+        one(latency, benchmark(RATIOS[:1]))
+    empty = benchmark(RATIOS).model_copy(update={"speedups": ()})
     with pytest.raises(BundleError, match="figures are missing"):
-        judge([accuracy_gate(0.1)], [empty])
+        one(latency, empty)
+
+
+@pytest.mark.parametrize("bad", ["NaN", "Infinity", "-Infinity"])
+def test_figures_that_are_none_do_not_enter_a_report(bad: str) -> None:
+    """As Python writes it: the records refuse it, so no gate ever compares with it."""
+    text = validation().model_dump_json(by_alias=True)
+    with pytest.raises(ValidationError, match="finite number"):
+        ValidationReport.model_validate_json(
+            text.replace('"max_logit_difference":0.5', f'"max_logit_difference":{bad}')
+        )
+    text = benchmark(RATIOS).model_dump_json(by_alias=True)
+    with pytest.raises(ValidationError, match="finite number"):
+        BenchmarkReport.model_validate_json(text.replace("2.05", bad, 1))
 
 
 def test_a_failure_outweighs_a_doubt_and_a_doubt_a_pass() -> None:
     report, speed = validation(60, 50), benchmark(RATIOS)
     passed, open_, failed = judge(
-        [accuracy_gate(0.5), accuracy_gate(0.006), latency_gate(100.0)], [report, speed]
+        [
+            gate_of("accuracy", max_drop=0.5),
+            gate_of("accuracy", max_drop=0.006),
+            gate_of("latency", min_speedup=100.0),
+        ],
+        steps(report, speed),
     )
     assert exit_code([passed, open_, failed]) is ExitCode.GATE_FAILED == 4
     assert exit_code([open_, passed]) is ExitCode.INCONCLUSIVE == 5

@@ -10,8 +10,9 @@ from edgepipe.errors import BundleError, UsageError
 from edgepipe.pipeline import job
 from edgepipe.pipeline import report as reports
 from edgepipe.pipeline.gate import AccuracyGate
-from edgepipe.pipeline.judge import Verdict, judge
+from edgepipe.pipeline.judge import judge
 from edgepipe.pipeline.run import Listener
+from edgepipe.pipeline.verdict import Verdict
 from tests.pipeline import toys
 from tests.pipeline.measured import validation
 
@@ -31,7 +32,9 @@ def gated(report: reports.RunReport, **changes: object) -> reports.RunReport:
 def test_a_report_reads_back_as_it_was_written(finished: job.Finished, tmp_path: Path) -> None:
     assert reports.read(finished.report_path) == finished.report
     whole = gated(finished.report)
-    whole = whole.model_copy(update={"verdicts": tuple(judge([GATE], [validation(1, 0)]))})
+    whole = whole.model_copy(
+        update={"verdicts": tuple(judge([GATE], {"accuracy": validation(1, 0)}))}
+    )
     whole.write(tmp_path / "r.json")
     assert reports.read(tmp_path / "r.json") == whole
 
@@ -47,7 +50,7 @@ def test_a_report_says_what_ran_and_what_came_out(finished: job.Finished) -> Non
     made = {result.step.name: result.artifact for result in finished.steps}
     assert double["digest"] == made["double"].digest
     assert double["bytes"] == sum(p.stat().st_size for p in made["double"].path.iterdir())
-    assert report["schema"] == 1
+    assert report["schema"] == 2
     assert report["created"].endswith("Z")
     assert "verdicts" in report
 
@@ -64,7 +67,7 @@ def test_a_report_says_what_ran_and_what_came_out(finished: job.Finished) -> Non
 def test_all_verdicts_in_one_word(
     finished: job.Finished, outcomes: list[str] | None, verdict: str
 ) -> None:
-    (passed,) = judge([GATE], [validation(1, 0)])
+    (passed,) = judge([GATE], {"accuracy": validation(1, 0)})
     verdicts = tuple(
         Verdict(**{**passed.model_dump(), "outcome": outcome}) for outcome in outcomes or ()
     )
@@ -80,9 +83,11 @@ def test_all_verdicts_in_one_word(
         (None, UsageError, "there is no such report"),
         ("", BundleError, "is no readable report"),
         ("[1]", BundleError, "is no readable report"),
-        ("{}", UsageError, "has schema None; this edgepipe reads schema 1"),
-        ('{"schema": 2}', UsageError, "has schema 2; this edgepipe reads schema 1"),
-        ('{"schema": 1}', BundleError, "is damaged"),
+        ("{}", UsageError, "has schema None; this edgepipe reads schema 2"),
+        ('{"schema": 1}', UsageError, "has schema 1; this edgepipe reads schema 2"),
+        ('{"schema": 3}', UsageError, "has schema 3; this edgepipe reads schema 2"),
+        ('{"schema": 2}', BundleError, "is damaged"),
+        ('{"schema": 2, "name":', BundleError, "is no readable report"),
     ],
 )
 def test_what_is_no_report(

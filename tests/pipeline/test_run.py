@@ -119,7 +119,7 @@ def test_a_job_leaves_a_bundle_a_report_and_no_scratch(tmp_path: Path) -> None:
     ]
     report = json.loads((tmp_path / "toy" / "report.json").read_text())
     assert [s["outcome"] for s in report["steps"]] == ["ran"] * 4
-    assert report["schema"] == 1
+    assert report["schema"] == 2
 
 
 def test_a_new_bundle_replaces_the_old_one_whole(tmp_path: Path) -> None:

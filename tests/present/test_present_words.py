@@ -107,7 +107,7 @@ def test_one_gate_is_one_line() -> None:
     [
         ([], "NO GATES: nothing was asked of these models"),
         (["pass"], "PASS: 1 gate passed"),
-        (["pass", "inconclusive"], "INCONCLUSIVE: 1 of 2 gates"),
+        (["pass", "inconclusive"], "INCONCLUSIVE: 1 of 2 gates cannot be decided"),
         (["pass", "fail", "inconclusive"], "FAIL: 1 of 3 gates failed, 1 inconclusive"),
     ],
 )

@@ -35,22 +35,23 @@ ONNX = ModelGuess(kind="onnx", why="", labels=("b", "a"), limit=77)
 
 
 @pytest.mark.parametrize(
-    ("guess", "steps"),
+    ("guess", "steps", "also"),
     [
-        (BASE, ["data", "train", "distill", "export", "optimize", "quantize"]),
-        (CLASSIFIER, ["data", "checkpoint", "distill", "export", "optimize", "quantize"]),
-        (ONNX, ["data", "onnx", "quantize"]),
+        (BASE, ["data", "train", "distill", "export", "optimize", "quantize"], []),
+        (CLASSIFIER, ["data", "checkpoint", "distill", "export", "optimize", "quantize"], []),
+        (ONNX, ["data", "onnx", "quantize"], ["agreement"]),
     ],
 )
 def test_a_recipe_is_a_whole_pipeline_file(
-    tmp_path: Path, guess: ModelGuess, steps: list[str]
+    tmp_path: Path, guess: ModelGuess, steps: list[str], also: list[str]
 ) -> None:
     file = tmp_path / "reviews.toml"
     pipeline = parse(written(file, guess), file)
     assert pipeline.name == "reviews"
     uses = [step.use for step in pipeline.steps]
-    assert uses == [*steps, "validate", "benchmark", "package"]
-    assert [gate.measure for gate in pipeline.gates] == ["accuracy", "latency"]
+    assert uses == [*steps, "count", "validate", "benchmark", "package"]
+    measures = [gate.measure for gate in pipeline.gates]
+    assert measures == ["accuracy", "latency", "operators", *also]
 
 
 @pytest.mark.parametrize(("layers", "half"), [(12, 6), (7, 3), (1, 1), (0, 1)])

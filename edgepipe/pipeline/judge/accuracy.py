@@ -262,8 +262,8 @@ def _unlabelled(gate: AgreementGate, scene: Scene) -> tuple[int, int]:
     report = now.report
     if not report.unlabelled:
         raise UsageError(
-            f"{title(gate)}: there are no unlabelled texts; wire a step to the port "
-            "`unlabelled` of the validate step"
+            f"{title(gate)}: there are no unlabelled texts; wire a `texts` step to the "
+            "port `unlabelled` of the validate step"
         )
     old = report.reference
     if gate.against == BASELINE:
