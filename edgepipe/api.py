@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # judging a report takes less time than importing these
     from edgepipe.pipeline.run import Listener, Planned
 
 ARTIFACTS = Path("artifacts")
+_UNKNOWN = ("size", "tolerance", "rate")
+"""Counts and clocks that only a pipeline measures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +126,8 @@ def compare(  # noqa: PLR0913 - a call with settings, all of them by name
 ) -> Judged:
     """Two bundles measured side by side, now and here: ``old`` is the reference of ``new``.
 
-    ``policy``: gates with ``of = "new"`` and ``against = "old"``; no policy, no verdicts.
+    ``policy``: gates on counts and clocks with ``of = "new"`` and ``against = "old"``; its baseline
+    is not read. Without a policy there are no verdicts.
     ``seconds``: how long to measure, at most. Raises BundleError for a bundle that is refused,
     UsageError for a gate on what is not measured here.
     """
@@ -133,6 +136,7 @@ def compare(  # noqa: PLR0913 - a call with settings, all of them by name
 
     rules = _policy(policy)
     gates = rules.gates if rules else ()
+    _require_live(gates)
     measured = duel(
         Path(old),
         Path(new),
@@ -142,9 +146,22 @@ def compare(  # noqa: PLR0913 - a call with settings, all of them by name
         asked=asked(gates, "old"),
         progress=(listener or Listener()).progress,
     )
-    place = rules.baseline if rules else None
-    known = baselines.choose(place, baselines.read_all(place, measured.name), measured.machine)
-    return _with_verdicts(measured, gates, known, None)
+    return _with_verdicts(measured, gates, baselines.NONE, None)
+
+
+def _require_live(gates: Sequence[Gate]) -> None:
+    """Raise UsageError, before anything is measured, for a gate that two models cannot answer."""
+    for gate in gates:
+        against = getattr(gate, "against", "")
+        if (
+            (gate.of, gate.tier) not in (("new", "counts"), ("new", "clocks"))
+            or gate.measure in _UNKNOWN
+            or against not in ("", "old")
+        ):
+            raise UsageError(
+                f"gate {gate.measure} of {gate.of!r}: two models side by side have counts and "
+                "clocks, of 'new' or against 'old'; answers and rates are for a pipeline's gates"
+            )
 
 
 def _policy(file: str | Path | None) -> Policy | None:

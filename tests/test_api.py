@@ -123,6 +123,11 @@ print(sorted(m for m in sys.modules if m in sys.argv[4:]))
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
+def rules(path: Path, *gates: str) -> Path:
+    path.write_text("".join(f"[[gate]]\nof = 'new'\n{gate}\n" for gate in gates))
+    return path
+
+
 def test_two_bundles_are_judged_on_what_was_measured_just_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,23 +137,38 @@ def test_two_bundles_are_judged_on_what_was_measured_just_now(
     def duel(old: Path, new: Path, **given: object) -> RunReport:
         asked.append(given["asked"])
         assert (old, new, given["texts"], given["threads"]) == (Path("a"), Path("b"), ["x"], 2)
-        return whole(validation(names=("old", "new")), machine=OTHER_MACHINE)
+        speed = benchmark(RATIOS, name="new")
+        reference = speed.reference.model_copy(update={"name": "old"})
+        return whole(counts("new"), speed.model_copy(update={"reference": reference}))
 
-    import edgepipe.pipeline.duel
-
-    monkeypatch.setattr(edgepipe.pipeline.duel, "duel", duel)
-    policy = tmp_path / "rules.toml"
-    policy.write_text(
-        '[[gate]]\nmeasure = "accuracy"\nof = "new"\nagainst = "old"\nmax_drop = 0.02\n'
+    monkeypatch.setattr("edgepipe.pipeline.duel.duel", duel)
+    policy = rules(
+        tmp_path / "rules.toml",
+        "measure = 'latency'\nagainst = 'old'\nmax_slowdown = 0.25",
+        "measure = 'weights'\nmax_bytes = 99",
     )
     found = api.compare("a", "b", policy=policy, texts=["x"], threads=2)
-    assert [verdict.outcome for verdict in found.report.verdicts] == ["pass"]
-    assert (found.exit_code, found.path, found.baseline) == (ExitCode.OK, None, None)
+    assert [verdict.outcome for verdict in found.report.verdicts] == ["pass", "fail"]
+    assert (found.exit_code, found.path, found.baseline) == (ExitCode.GATE_FAILED, None, None)
     bare = api.compare("a", "b", texts=["x"], threads=2)
     assert (bare.report.verdict, bare.exit_code) == ("no gates", ExitCode.OK)
-    policy.write_text(
-        '[[gate]]\nmeasure = "latency"\nof = "new"\nagainst = "old"\nmax_slowdown = 0.25\n'
-    )
-    with pytest.raises(UsageError, match="no report of a benchmark step"):
-        api.compare("a", "b", policy=policy, texts=["x"], threads=2)
-    assert asked == [(), (), (Asked("new", 0.8, 0.95),)]
+    assert asked == [(Asked("new", 0.8, 0.95),), ()]
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        "measure = 'accuracy'\nagainst = 'old'\nmax_drop = 0.1",
+        "measure = 'rate'\nmin_rate = 3.0",
+        "measure = 'size'\nmax_bytes = 3",
+        "measure = 'latency'\nagainst = 'teacher'\nmin_speedup = 2.0",
+        "measure = 'latency'\nagainst = 'baseline'\nmin_speedup = 2.0",
+    ],
+)
+def test_what_two_bundles_cannot_tell_is_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: str
+) -> None:
+    monkeypatch.setattr("edgepipe.pipeline.duel.duel", None)
+    policy = rules(tmp_path / "rules.toml", gate)
+    with pytest.raises(UsageError, match=r"gate \w+ of 'new': two models side by side have counts"):
+        api.compare("a", "b", policy=policy)

@@ -21,6 +21,7 @@ from edgepipe.artifacts import (
     Report,
     SessionSettings,
     SplitRecord,
+    Texts,
 )
 from edgepipe.errors import BundleError, StageError
 
@@ -55,6 +56,7 @@ def one_of_each(folder: Path) -> list[Artifact]:
     )  # fmt: skip
     return [
         dataset(folder / "d"),
+        Texts(path=files(folder / "t"), rows=1, notes={"rows skipped": 2}),
         checkpoint,
         model,
         Report(path=files(folder / "r"), content="validation"),
@@ -171,7 +173,7 @@ def test_a_change_that_keeps_the_size_is_left_to_verify(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("figure", [float("nan"), float("inf")])
 def test_figures_that_json_cannot_hold_are_refused(tmp_path: Path, figure: float) -> None:
-    _, checkpoint, model, *_ = one_of_each(tmp_path)
+    _, _, checkpoint, model, *_ = one_of_each(tmp_path)
     for made in (checkpoint, model):
         diverged = made.model_copy(update={"notes": {"loss": figure}})
         with pytest.raises(StageError, match=f"the {made.kind} made holds NaN or infinity"):

@@ -115,6 +115,38 @@ def test_cpu_and_wall_time_are_told_apart() -> None:
         assert wall_ns >= 32_000_000
 
 
+def serving(*arrivals_ms: int, bound_ms: int = 10_000, late: int = 0) -> dict[str, Any]:
+    return {
+        "do": "serve", "texts": [str(n) for n in range(len(arrivals_ms))],
+        "arrivals_ns": [ms * 1_000_000 for ms in arrivals_ms],
+        "bound_ns": bound_ms * 1_000_000, "late": late,
+    }  # fmt: skip
+
+
+def test_no_text_is_answered_before_it_arrives() -> None:
+    recorder = Recorder()
+    began = time.perf_counter_ns()
+    _, (_, told) = talk(recorder, LOAD, serving(0, 30, 60))
+    assert time.perf_counter_ns() - began >= 60_000_000
+    assert recorder.calls == ["0", "1", "2"]
+    assert len(told["latencies_ns"]) == 3
+    assert min(told["latencies_ns"]) >= 0
+
+
+def test_a_text_waits_for_those_before_it() -> None:
+    _, (_, told) = talk(Recorder(sleep_s=0.02), LOAD, serving(0, 0, 0))
+    first, second, third = told["latencies_ns"]
+    assert first >= 20_000_000
+    assert second >= first + 20_000_000
+    assert third >= second + 20_000_000
+
+
+def test_serving_ends_once_too_many_are_late() -> None:
+    recorder = Recorder(sleep_s=0.005)
+    _, (_, told) = talk(recorder, LOAD, serving(*[0] * 9, bound_ms=1, late=2))
+    assert len(told["latencies_ns"]) == len(recorder.calls) == 3
+
+
 @pytest.mark.parametrize(("clock", "counted"), [("thread", False), ("process", True)])
 def test_the_process_clock_counts_other_threads(clock: str, counted: object) -> None:
     load = {"do": "load", "clock": clock}
@@ -141,6 +173,9 @@ def test_no_garbage_is_collected_while_the_clock_runs() -> None:
         ([LOAD, {"do": "many"}], "'many' needs \"texts\""),
         ([LOAD, {"do": "block", "texts": "abc"}], "'block' needs \"texts\""),
         ([LOAD, {"do": "many", "texts": [1]}], "a list of strings"),
+        ([LOAD, {"do": "serve", "texts": ["a"], "bound_ns": 1}], "'late' is None"),
+        ([LOAD, {**serving(1, 2), "arrivals_ns": [1]}], 'needs "arrivals_ns"'),
+        ([LOAD, {**serving(1), "arrivals_ns": ["1"]}], 'needs "arrivals_ns"'),
         ([LOAD, {"do": "block", "texts": ["a"], "drop": 2}], '"drop" is 2'),
         ([LOAD, {"do": "block", "texts": ["a"], "drop": "1"}], "\"drop\" is '1'"),
     ],

@@ -13,10 +13,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from edgepipe import disk
 from edgepipe.measure.child import Arm
+
+if TYPE_CHECKING:
+    from edgepipe.runtime.session import SessionPlan
 
 Change = Callable[[dict[str, Any]], None]
 _SPINNING = "session.intra_op.allow_spinning"
@@ -185,8 +189,8 @@ def main() -> int:
 
     ours, patch = session._options, sys.argv[1]  # noqa: SLF001 (no public way to do without)
 
-    def theirs(*given: Any) -> Any:
-        made = ours(*given)
+    def theirs(ort: ModuleType, plan: SessionPlan) -> Any:
+        made = ours(ort, plan)
         if patch == "inter_op":
             made.inter_op_num_threads = 0  # onnxruntime's default
         elif patch == "record":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgepipe.bundle.printable import printable
-from edgepipe.cli.console import emit, listener, table
+from edgepipe.cli.console import emit, lines, table
 from edgepipe.cli.gate import tell
 from edgepipe.cli.outputs import Outputs, call_of, outputs_options
 from edgepipe.cli.summary import print_models
@@ -65,7 +65,8 @@ def command(  # noqa: PLR0913, PLR0917 - click's way
     it is information. With --policy it judges B with A as the baseline, as gate does.
 
     Two bundles or model folders: runs both here, in turn and in fresh processes, and says how much
-    faster B is than A and how their answers and files differ. With --policy it judges that.
+    faster B is than A and what each weighs. With --policy it judges that; gates name A "old" and B
+    "new".
 
     Exit code with --policy: 0 every gate passed, 4 one failed, 5 undecided.
     """
@@ -92,7 +93,7 @@ def _reports(a: Path, b: Path, policy: Path | None, outputs: Outputs) -> int:
     if policy is not None:
         from edgepipe import api
 
-        again = call_of("gate", b, policy=policy, baseline=a)
+        again = call_of("gate", [b], {"policy": policy, "baseline": a})
         return tell(api.judged(b, policy=policy, baseline=a), outputs, again)
     from edgepipe.pipeline import report as reports
 
@@ -132,11 +133,12 @@ def _models(a: Path, b: Path, policy: Path | None, live: _Live, outputs: Outputs
         texts=_lines(live.texts),
         threads=live.threads or THREADS,
         seconds=live.seconds or SECONDS,
-        listener=listener(),
+        listener=lines(),
     )
     if not outputs.on_stdout:
         print_models(judged.report)
-    return tell(judged, outputs, call_of("compare", a, b, policy=policy, texts=live.texts))
+    again = call_of("compare", [a, b], {"policy": policy, **vars(live)})
+    return tell(judged, outputs, again)
 
 
 def _lines(file: Path | None) -> list[str] | None:

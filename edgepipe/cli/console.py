@@ -121,6 +121,13 @@ def listener() -> Listener:
     )
 
 
+def lines() -> Listener:
+    """Progress of work that has no steps: plain lines on stderr."""
+    from edgepipe.pipeline.run import Listener
+
+    return Listener(progress=_Lines().progress)
+
+
 def _waiting(busy: str) -> None:
     say(f"waiting for another process that {busy}")
 
@@ -144,7 +151,8 @@ class _Lines:
             self.last = now
             begun, before = self.first
             left = _left(now - begun, done - before, total - done)
-            say(f"{self.step}: {message} {done}/{total}{left}")
+            step = f"{self.step}: " if self.step else ""
+            say(f"{step}{message} {done}/{total}{left}")
 
     def ended(self, result: StepResult) -> None:
         say(_ending(result))

@@ -37,7 +37,8 @@ def command(report: Path, policy: Path | None, baseline: Path | None, outputs: O
 
     outputs.check(report, policy, baseline)
     judged = api.judged(report, policy=policy, baseline=baseline)
-    return tell(judged, outputs, call_of("gate", report, policy=policy, baseline=baseline))
+    again = call_of("gate", [report], {"policy": policy, "baseline": baseline})
+    return tell(judged, outputs, again)
 
 
 def tell(judged: Judged, outputs: Outputs, again: list[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +99,7 @@ def outputs_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def call_of(command: str, *paths: Path, **options: Path | None) -> list[str]:
+def call_of(command: str, paths: Sequence[Path], options: Mapping[str, object]) -> list[str]:
     """The words of a command line, options that were not given left out."""
     words = ["edgepipe", command, *map(str, paths)]
     for name, value in options.items():

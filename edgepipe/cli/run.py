@@ -29,7 +29,7 @@ def run_file(file: Path, artifacts: Path, outputs: Outputs) -> int:
 
     outputs.check(file)
     finished = api.run(file, root=artifacts, listener=listener())
-    again = call_of("gate", finished.report_path)
+    again = call_of("gate", [finished.report_path], {})
     outputs.write(finished.report, None, again, judged=True)
     if outputs.as_json:
         emit(finished.report.model_dump(mode="json", by_alias=True))

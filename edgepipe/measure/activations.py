@@ -16,7 +16,8 @@ def sizes(traced: Traced, events: Sequence[Event]) -> dict[str, int]:
     """Bytes of each value by name, the largest where a loop computes it again.
 
     Seen where it is computed, or else where it is used: onnxruntime runs some operators as several
-    nodes of its own. Constants are not computed.
+    nodes of its own. Constants are not computed. Values in half precision count as the CPU holds
+    them, which is in float32 for most operators.
     """
     constants = {n for node in traced.nodes if node.op_type == "Constant" for n in node.output}
     found: Counter[str] = Counter()

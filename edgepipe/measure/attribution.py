@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ WORDS = 32
 EXAMPLES = 5
 """Texts that a report shows."""
 _FEWEST = 2
-_ROUNDING = 1e-5
+_DIGITS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +106,11 @@ def rank_agreement(reference: Floats, candidate: Floats) -> float:
 
 
 def _settled(weights: Floats) -> Floats:
-    """Rounded to a hundred-thousandth of the largest: less is rounding, and orders no words."""
-    unit = float(np.abs(weights).max()) * _ROUNDING
-    return np.asarray(np.round(weights / unit) * unit if unit > 0 else weights, np.float64)
+    """To five digits of the largest: what lies below is rounding, and puts no words in order."""
+    largest = float(np.abs(weights).max())
+    if largest == 0:
+        return weights
+    return np.round(weights, _DIGITS - 1 - math.floor(math.log10(largest)))
 
 
 def _ranks(values: Floats) -> Floats:

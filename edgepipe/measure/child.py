@@ -111,7 +111,16 @@ class Child:
 
     def load(self, clock: Literal["thread", "process"]) -> float:
         """The model is loaded; returns the seconds that took."""
-        return float(self._ask({"do": "load", "clock": clock}, "load_s")["load_s"])
+        self.begin_load(clock)
+        return self.loaded()
+
+    def begin_load(self, clock: Literal["thread", "process"]) -> None:
+        """The model is loading; ``loaded`` has to be the next question."""
+        self._tell({"do": "load", "clock": clock})
+
+    def loaded(self) -> float:
+        """The model is loaded; returns the seconds that took."""
+        return float(self._told("load_s")["load_s"])
 
     def block(self, texts: Sequence[str], drop: int) -> Block:
         """Times of one call for each text after the first ``drop``."""
@@ -160,10 +169,16 @@ class Child:
             self._process.wait(_GRACE_S)
 
     def _ask(self, request: Mapping[str, Any], *fields: str) -> dict[str, Any]:
+        self._tell(request)
+        return self._told(*fields)
+
+    def _tell(self, request: Mapping[str, Any]) -> None:
         try:
             self._send(request)
         except OSError as error:
             raise StageError(self._post_mortem()) from error
+
+    def _told(self, *fields: str) -> dict[str, Any]:
         answer = self._answer()
         if "error" in answer:
             raise StageError(f"{self.arm.name}: {answer['error']}")

@@ -37,7 +37,7 @@ from edgepipe.measure.stopping import Limit, reach
 CONTROL = "the reference again"
 EQUAL = 0.03
 """Candidates within this share of the fastest count as equally fast."""
-GATE = Budget(round_seconds=0.8, round_blocks=8, seconds=60.0)
+GATE = Budget(round_seconds=0.8, round_blocks=8, seconds=60.0, together=True)
 """Short rounds, for a verdict within seconds where the model is small."""
 _CHOICE = Budget(rounds=2, round_seconds=3.0, round_blocks=8)
 _BUSY = 1.2
@@ -249,7 +249,7 @@ def _times(session: Session, index: int) -> ArmTimes:
         cpu_p50_ms=_cpu_median_ms(rounds),
         texts_per_second=_throughput(session, rounds, "wall"),
         texts_per_cpu_second=_throughput(session, rounds, "cpu"),
-        load_s=float(np.median([told.load_s for told in rounds])),
+        load_s=float(np.median([told.load_s for told in rounds if told.load_s is not None])),
         peak_memory_bytes=max(told.peak_memory for told in rounds),
     )
 

@@ -44,6 +44,9 @@ class Budget:
     """Enough is known when every ratio's 95 % interval reaches this far, relatively, or less."""
     calls: int = 10
     """Timed calls of a block."""
+    together: bool = False
+    """Children load at the same time, but in the first round, which alone tells how long loading
+    takes."""
     drop: int = 2
     """Calls before them that warm the caches: another arm had the core meanwhile."""
 
@@ -81,7 +84,8 @@ class Texts:
 class ArmRound:
     """What one child told."""
 
-    load_s: float
+    load_s: float | None
+    """None when others were loading too."""
     blocks: list[Block] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     peak_memory: int = 0
@@ -144,16 +148,20 @@ class Session:
         )
 
     def _start(self, stack: contextlib.ExitStack) -> tuple[list[Child], list[ArmRound]]:
-        """All children, loaded one after the other so that none slows another's loading."""
+        """All children, loaded one after the other where the time that takes is to be told."""
         threads = self.conditions.threads
         clock: Literal["thread", "process"] = (
             "thread" if self.conditions.clock == "cpu" else "process"
         )
+        together = self.conditions.budget.together and bool(self.rounds)
         children = {}
         told = {}
         for index in self._order():
             children[index] = stack.enter_context(running(self.arms[index], threads=threads))
-            told[index] = ArmRound(children[index].load(clock))
+            children[index].begin_load(clock)
+            told[index] = ArmRound(None if together else children[index].loaded())
+        for child in children.values() if together else ():
+            child.loaded()
         indices = range(len(self.arms))
         return [children[i] for i in indices], [told[i] for i in indices]
 

@@ -59,7 +59,12 @@ def _binomial(trials: int, chance: float, most: int) -> npt.NDArray[np.float64]:
 
 
 def drop_bounds(
-    reference_only: int, candidate_only: int, total: int, *, confidence: float
+    reference_only: int,
+    candidate_only: int,
+    total: int,
+    *,
+    confidence: float,
+    continuity: bool = False,
 ) -> Interval:
     """Bounds of the paired accuracy drop by inverting the score test (Tango 1998).
 
@@ -71,21 +76,25 @@ def drop_bounds(
     where ``q`` is the likeliest probability of ``c`` under that drop: the larger root of
     ``2n q² + (-b - c + (2n - b + c) d) q - c d (1 - d) = 0``. It keeps its coverage with few or no
     disagreements, where a bootstrap returns a point; without texts every drop is possible.
+
+    ``continuity`` moves each bound by half a text's worth of the score: far out in the tail, where
+    a bound of one part of many stands, the normal approximation of a few texts is too sure of
+    itself (250 texts, four parts: 8 % wrong failures instead of 5 %; with it, 5 %).
     """
     _check(confidence)
     if not 0 <= reference_only + candidate_only <= total or min(reference_only, candidate_only) < 0:
         raise ValueError(f"{reference_only} and {candidate_only} do not fit into {total} texts")
-    z = normal_quantile(confidence)
+    z, slack = normal_quantile(confidence), 0.5 if continuity else 0.0
     return Interval(
-        low=-_drop_upper(candidate_only, reference_only, total, z),
-        high=_drop_upper(reference_only, candidate_only, total, z),
+        low=-_drop_upper(candidate_only, reference_only, total, z, slack),
+        high=_drop_upper(reference_only, candidate_only, total, z, slack),
     )
 
 
-def _drop_upper(b: int, c: int, n: int, z: float) -> float:
+def _drop_upper(b: int, c: int, n: int, z: float, slack: float) -> float:
     def excess(drop: float) -> float:
         variance = 2 * _likeliest(b, c, n, drop) + drop * (1 - drop)
-        return b - c - n * drop + z * math.sqrt(max(0.0, n * variance))
+        return b - c + slack - n * drop + z * math.sqrt(max(0.0, n * variance))
 
     if n == 0:
         return 1.0

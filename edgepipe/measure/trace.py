@@ -104,7 +104,7 @@ def read_graph(file: Path) -> Any:
 def trace(file: Path, feeds: Sequence[Feed]) -> Traced:
     """What every node of the graph at ``file`` takes and gives, for each of ``feeds``.
 
-    Raises StageError when the file is damaged, or onnxruntime cannot load or run it.
+    Raises StageError when the file is damaged, or onnxruntime cannot load it or run it on the CPU.
     """
     model = _inlined(file, read_graph(file))
     nodes = tuple(nodes_under(model.graph))

@@ -9,7 +9,7 @@ from edgepipe.bundle.printable import printable
 LONGEST = 240
 """Characters of one text."""
 _PLAIN = re.compile(
-    r"[A-Za-z0-9(](?:[A-Za-z0-9 ,;%()'+=/-]|[.:](?=[ 0-9]|$)|(?<!`)`[A-Za-z0-9_]+`(?!`))*"
+    r"[A-Za-z0-9(](?:[A-Za-z0-9 ,;%()'+=/±-]|[.:](?=[ 0-9]|$)|(?<!`)`[A-Za-z0-9_]+`(?!`))*"
 )
 """Letters, digits and punctuation that means nothing in Markdown and makes no link or mention;
 and words that are code spans already."""

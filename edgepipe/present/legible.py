@@ -21,6 +21,14 @@ def legible(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def shortened(text: str, most: int = 48) -> str:
+    """``text`` without its middle where it is longer than ``most`` characters."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[: most - half - 1]}…{text[-half:]}"
+
+
 def clipped(text: str, most: int = 600) -> str:
     """The first ``most`` characters of ``text``, and how many more there are."""
     if len(text) <= most:

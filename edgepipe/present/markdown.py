@@ -12,7 +12,7 @@ from edgepipe.measure.records import ValidationReport
 from edgepipe.pipeline.gate import BASELINE
 from edgepipe.pipeline.report import RunReport
 from edgepipe.pipeline.verdict import Verdict
-from edgepipe.present import words
+from edgepipe.present import models, words
 from edgepipe.present.changes import Change, changes, missing
 from edgepipe.present.escape import block, code, prose
 from edgepipe.present.remarks import doubts, remarks
@@ -48,6 +48,7 @@ def _lines(report: RunReport, baseline: RunReport | None, again: str) -> Iterato
     yield from (f"## {code(report.name)}: {words.headline(report)}", "")
     yield from _bullets("Why the measurement doubts itself", doubts(report))
     yield from _gates(report.verdicts)
+    yield from _models_table(report)
     if baseline is not None:
         yield from _changes(report, baseline)
     yield from _flips(report)
@@ -96,6 +97,14 @@ def _reasons(verdicts: Iterable[Verdict]) -> Iterator[str]:
         if len(parts) > DETAILS:
             yield f"  - and {len(parts) - DETAILS} more"
     yield ""
+
+
+def _models_table(report: RunReport) -> Iterator[str]:
+    columns, rows = models.table(report)
+    if rows:
+        yield from ("### Models", "")
+        named = ((code(name), *cells) for name, *cells in rows)
+        yield from _table(columns, "l" + "r" * (len(columns) - 1), named)
 
 
 def _changes(report: RunReport, baseline: RunReport) -> Iterator[str]:

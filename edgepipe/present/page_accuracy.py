@@ -107,7 +107,7 @@ def _facts(arm: ArmAccuracy, found: Comparison) -> Iterator[tuple[str, str]]:
     yield "accuracy drop", f"{points(found.drop)} ({apart(found.score)})"
     only = f"{found.reference_only:,} the reference, {found.candidate_only:,} the candidate"
     yield "only one is right", f"{only}; McNemar's exact p {figure(found.mcnemar_p, 'correlation')}"
-    yield "detectable drop", f"{points(found.detectable)}, 9 times in 10 at 95 %"
+    yield "detectable drop", f"{points(found.detectable)}, 9 times in 10 at 95%"
     bounds = found.macro_f1_drop.bounds(0.975)
     yield "macro F1 drop", f"{points(found.macro_f1_drop.value)} ({apart(bounds)})"
     yield (

@@ -142,6 +142,6 @@ def slice_figure(by: str, parts: Sequence[SliceFigures]) -> Figure:
     return Figure(
         caption=caption,
         plot=intervals(rows, caption, told, tick("share"), at=0.0),
-        note="Accuracy lost in points, and texts; with 95 % intervals; right of the line is worse."
+        note="Accuracy lost in points, and texts; with 95% intervals; right of the line is worse."
         + more,
     )

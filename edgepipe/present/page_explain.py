@@ -106,7 +106,15 @@ def _weighed(words: Sequence[str], weights: Sequence[float]) -> tuple[Word, ...]
     """Shades relative to the weightiest word of this model and text."""
     most = max(map(abs, weights), default=0.0) or 1.0
     pairs = list(zip(words, weights, strict=False))[:_WORDS]
-    return tuple(Word(text=clipped(w, 60), weight=f"{v:+.2f}", shade=_shade(v / most)) for w, v in pairs)  # fmt: skip # noqa: E501
+    return tuple(
+        Word(text=clipped(word, 60), weight=_weight(weight), shade=_shade(weight / most))
+        for word, weight in pairs
+    )
+
+
+def _weight(value: float) -> str:
+    text = f"{value:+.2f}"
+    return text if float(text) else "0.00"
 
 
 def _shade(share: float) -> str:

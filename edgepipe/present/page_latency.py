@@ -124,7 +124,7 @@ def _ratios(caption: str, found: Sequence[Speedup], control: Speedup) -> Figure:
     return Figure(
         caption=caption,
         plot=intervals(rows, caption, told, tick("ratio"), at=1.0, log=True),
-        note="Ratio to the reference with 95 % interval, log axis; the line is 1x: no faster.",
+        note="Ratio to the reference with 95% interval, log axis; the line is 1x: no faster.",
     )
 
 
@@ -157,7 +157,7 @@ def _server(rates: Sequence[ServerRate]) -> Table | None:
             rate.name,
             f"{rate.held:,.1f}" if rate.held else "none held",
             "every rate held" if rate.refused is None else f"{rate.refused:,.1f}",
-            f"{rate.percentile:g} % within {figure(rate.bound_ms, 'ms')}",
+            f"{rate.percentile:g}% within {figure(rate.bound_ms, 'ms')}",
             f"{rate.queries:,}",
         )
         for rate in rates

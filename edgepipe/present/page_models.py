@@ -31,6 +31,8 @@ COLUMNS = (
     *("accuracy", "drop", "agreement", "ECE", "size", "p50", "p90", "p99"),
     *("speed-up", "texts/s", "floor share"),
 )
+_CROWD = 8
+"""Models beyond which some may stay without a name in a plot."""
 Rows = dict[str, dict[str, Cell]]
 
 
@@ -138,5 +140,6 @@ def _pareto(found: list[Point], what: str, unit: Unit) -> Figure:
         plot=scatter(
             found, caption, f"{told}. Best for their cost: {best}.", tick(unit), percent_tick
         ),
-        note="Filled: no other model is more accurate for as little. Lines: 95 % intervals.",
+        note="Filled: no other model is more accurate for as little. Lines: 95% intervals."
+        + (" Names where there is room." if len(found) > _CROWD else ""),
     )

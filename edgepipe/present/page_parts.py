@@ -17,6 +17,7 @@ from edgepipe.measure.records import (
 )
 from edgepipe.pipeline.report import RunReport
 from edgepipe.pipeline.verdict import Unit
+from edgepipe.present.legible import shortened
 from edgepipe.present.words import figure, points
 
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -60,7 +61,7 @@ def table(
 ) -> Table:
     """A table in which plain texts are cells without small letters."""
     cells = (tuple(c if isinstance(c, Cell) else Cell(c) for c in row) for row in rows)
-    return Table(columns=tuple(columns), rows=tuple(cells), words=words, more=more)
+    return Table(columns=tuple(map(shortened, columns)), rows=tuple(cells), words=words, more=more)
 
 
 def validations(report: RunReport) -> Mapping[str, ValidationReport]:

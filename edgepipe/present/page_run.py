@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -139,17 +138,30 @@ def _records(records: list[dict[str, object]]) -> Table:
 
 
 def _plain(value: object) -> str:
-    """A note in a line or a few."""
+    """A note in a line or a few, dictionaries as ``name figure, name figure``."""
+    return clipped(_inner(value), _LONG)
+
+
+def _inner(value: object) -> str:  # noqa: PLR0911 - a case a kind
     match value:
-        case bool() | None:
-            return {True: "yes", False: "no"}.get(value, "none") if value is not None else "none"
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
         case float():
             return f"{value:.4g}"
         case int():
             return f"{value:,}"
-        case str():
-            return clipped(value, _LONG)
-    return clipped(json.dumps(value, ensure_ascii=False, default=str), _LONG)
+        case dict():
+            return ", ".join(f"{key} {_enclosed(inner)}" for key, inner in value.items()) or "none"
+        case list() | tuple():
+            return ", ".join(map(_enclosed, value)) or "none"
+    return str(value)
+
+
+def _enclosed(value: object) -> str:
+    text = _inner(value)
+    return f"({text})" if isinstance(value, dict | list | tuple) and value else text
 
 
 def provenance_view(report: RunReport) -> ProvenanceView:

@@ -73,7 +73,7 @@ def _sentence(report: RunReport) -> str:
         return "The gates of this report are not judged yet."
     total = len(report.verdicts)
     if report.verdict == "pass":
-        return "The only gate is met." if total == 1 else f"All {total} gates are met."
+        return "The only gate is met." if total == 1 else f"{total} of {total} gates are met."
     met = [v for v in report.verdicts if v.outcome == report.verdict]
     first = words.title(met[0])
     why = f". {met[0].why}" if met[0].why else ""
@@ -98,14 +98,22 @@ def _gate(verdict: Verdict) -> GateView:
         subject=verdict.of,
         against="the baseline" if verdict.against == BASELINE else verdict.against,
         measure=words.measure(verdict.measure),
-        found=words.found(verdict) if verdict.value is not None else "no figure",
-        limit=words.limit(verdict),
+        found=_found(verdict),
+        limit="" if verdict.unit == "rules" else words.limit(verdict),
         why=verdict.why,
         note=verdict.note,
         details=verdict.details[:_DETAILS],
         more=max(len(verdict.details) - _DETAILS, 0),
         plot=_plot(verdict),
     )
+
+
+def _found(verdict: Verdict) -> str:
+    if verdict.value is None:
+        return "no figure"
+    if verdict.unit == "rules" and not verdict.value:
+        return "every rule is kept"
+    return words.found(verdict)
 
 
 def _plot(verdict: Verdict) -> Markup | None:
@@ -135,5 +143,5 @@ def _power(report: RunReport) -> Iterator[str]:
             yield (
                 f"{found.candidate}: with {plural(found.examples, 'text')} and {found.flipped:,} "
                 f"different answers a drop of {words.points(found.detectable)} would have shown "
-                f"9 times in 10 (at 95 %)."
+                f"9 times in 10 (at 95%)."
             )

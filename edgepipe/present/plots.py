@@ -21,7 +21,7 @@ WIDTH = 360.0
 """Of a plot that fills a phone."""
 _MARGIN = 4.0
 _WIDE = 1.0
-_NARROW = 0.56
+_NARROW = 0.58
 """Of a character, in units of its font's size: an estimate to keep texts apart."""
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 _TINY = 1e-300

@@ -15,6 +15,7 @@ from edgepipe.pipeline.report import RunReport
 from edgepipe.pipeline.verdict import Unit, Verdict, exit_code
 from edgepipe.present import changes as changing
 from edgepipe.present import words
+from edgepipe.present.models import ModelFigures, models
 
 SCHEMA: Literal[1] = 1
 
@@ -75,6 +76,8 @@ class Judgement(_Part):
     baseline: Measured | None
     verdicts: tuple[JudgedGate, ...]
     """One a gate, in the order of the policy."""
+    models: tuple[ModelFigures, ...]
+    """All that was measured of each model."""
     changes: tuple[ChangedFigure, ...]
     """Since the baseline; empty without one. Information, never part of the verdict."""
 
@@ -90,6 +93,7 @@ def judgement(
         report=_measured(report),
         baseline=_measured(baseline) if baseline else None,
         verdicts=tuple(_gate(verdict) for verdict in verdicts),
+        models=models(report),
         changes=tuple(
             ChangedFigure(
                 model=change.model,

@@ -28,7 +28,7 @@ def test_every_variant_stands_beside_the_last_one(edgepipe: Run, bundle: Path) -
     assert done.code == 0
     rows = {row["name"]: row for row in json.loads(done.out)}
     assert list(rows) == ["fp32", "fp32 (plain session)", "int8", "int8 (plain session)"]
-    assert rows["fp32"]["speedup"] == 1
+    assert rows["fp32"]["speedup"] == rows["fp32"]["throughput"] == 1
     assert rows["fp32"]["accuracy"] is None
     assert rows["int8"]["accuracy"] == rows["int8 (plain session)"]["accuracy"] == 0.9
     files = {f.name: f.stat().st_size for f in bundle.rglob("*") if f.is_file()}
@@ -36,6 +36,9 @@ def test_every_variant_stands_beside_the_last_one(edgepipe: Run, bundle: Path) -
     assert rows["int8"]["bytes"] == shared - files["model.onnx"]
     for row in rows.values():
         assert 0 < row["p50_ms"] <= row["p90_ms"]
+        assert row["p99_ms"] is None or row["p90_ms"] <= row["p99_ms"]
+        assert row["throughput"] > 0
+        assert 0 < row["floor_share"] < 1
         assert row["low"] <= row["speedup"] <= row["high"]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from jsonschema import Draft202012Validator
 
 from tests.cli.conftest import Run
 from tests.cli.toy_program import text
+
+REPORT = "artifacts/toy/report.json"
 
 
 @pytest.fixture
@@ -111,3 +114,20 @@ def test_the_version(edgepipe: Run) -> None:
     from edgepipe import __version__
 
     assert edgepipe("--version").out == f"edgepipe, version {__version__}\n"
+
+
+@pytest.mark.parametrize("of", ["pipeline", "policy", "report", "verdicts"])
+def test_every_schema_is_a_schema_and_its_files_fit(edgepipe: Run, file: Path, of: str) -> None:
+    made = json.loads(edgepipe("schema", "--of", of).out)
+    Draft202012Validator.check_schema(made)
+    files = {
+        "pipeline": lambda: tomllib.loads(file.read_text()),
+        "policy": lambda: {"gate": tomllib.loads(file.read_text())["gate"]},
+        "report": lambda: json.loads(edgepipe("run", file, "--json").out),
+        "verdicts": lambda: json.loads(edgepipe("gate", REPORT, "--json").out),
+    }
+    edgepipe("run", file)
+    fits = Draft202012Validator(made)
+    if of != "pipeline":  # its stages are toys here, which the schema does not know
+        fits.validate(files[of]())
+    assert not fits.is_valid({**files[of](), "surprise": 1})

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edgepipe.cli.outputs import Outputs
 from edgepipe.config import load
 from edgepipe.stages import STAGES
 from tests.cli.conftest import Run
@@ -83,7 +84,7 @@ def test_compress_runs_what_it_wrote(
     ran: list[tuple[Path, Path, bool]] = []
 
     def run_file(file: Path, artifacts: Path, outputs: Outputs) -> int:
-        ran.append((file, artifacts, as_json))
+        ran.append((file, artifacts, outputs.as_json))
         return 5
 
     monkeypatch.setattr("edgepipe.cli.compress.run_file", run_file)

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from edgepipe import disk
+from edgepipe.artifacts import Dataset
 from edgepipe.data import Columns
 from edgepipe.errors import DataError, StageError
 from edgepipe.sources import Source
@@ -181,6 +182,126 @@ def test_memory_does_not_grow_with_the_length_of_the_texts(tmp_path: Path) -> No
     finally:
         tracemalloc.stop()
     assert peak < 2_000_000
+
+
+# ---- kept columns -------------------------------------------------------------------------------
+
+
+def sourced(count: int) -> list[dict[str, object]]:
+    return [{**row, "source": ("imdb", "yelp", "")[n % 3], "stars": n % 5}
+            for n, row in enumerate(numbered(count))]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_kept_columns_go_along_in_every_format(tmp_path: Path, name: str) -> None:
+    file = WRITERS[name](tmp_path / name, sourced(60))
+    made = built(tmp_path / "into", {"train": file}, use=Columns(keep=("source", "stars")))
+    assert made.columns == ("source", "stars")
+    index = {"bad": 0, "good": 1}
+    wanted = {
+        str(row["text"]): {
+            "text": row["text"],
+            "label": index[str(row["label"])],
+            "columns": {"source": row["source"], "stars": str(row["stars"])},
+        }
+        for row in sourced(60)
+    }
+    found = [row for split in made.splits for row in read(made, split)]
+    assert {row["text"]: row for row in found} == wanted
+    assert len(found) == 60
+
+
+def test_without_kept_columns_nothing_is_different(tmp_path: Path) -> None:
+    """By the bytes and the record that this program has always written."""
+    files = {split: write_csv(tmp_path / f"{split}.csv", sourced(4))
+             for split in ("train", "validation", "test")}  # fmt: skip
+    made = built(tmp_path / "into", files).commit()
+    lines = [f'{{"text": "text number {n}", "label": {n % 2}}}\n' for n in range(4)]
+    assert (made.path / "train.jsonl").read_text() == "".join(lines)
+    record = json.loads((made.path / "artifact.json").read_text())
+    assert set(record["fields"]) == {"labels", "splits", "notes"}
+    assert Dataset.read(made.path) == made
+
+
+def test_kept_columns_change_neither_splits_nor_what_training_reads(tmp_path: Path) -> None:
+    from edgepipe.measure.texts import column, examples
+    from edgepipe.training.encode import read_rows
+
+    file = {"train": write_csv(tmp_path / "a.csv", sourced(60))}
+    plain = built(tmp_path / "plain", file)
+    kept = built(tmp_path / "kept", file, use=Columns(keep=("source",))).commit()
+    assert Dataset.read(kept.path).columns == ("source",)
+    assert kept.splits == plain.splits
+    for split in plain.splits:
+        pair = [list(read_rows(made.file(split))) for made in (plain, kept)]
+        assert pair[0] == pair[1]
+        assert list(examples(kept, split)) == pair[0]
+        assert list(column(kept, split, "source")) == [
+            row["columns"]["source"] for row in read(kept, split)
+        ]
+
+
+def test_a_kept_column_that_a_file_lacks_is_one_clear_error(tmp_path: Path) -> None:
+    files = {"train": write_csv(tmp_path / "a.csv", sourced(20)),
+             "test": write_csv(tmp_path / "b.csv", numbered(4))}  # fmt: skip
+    with pytest.raises(DataError) as caught:
+        built(tmp_path / "into", files, use=Columns(keep=("source",)))
+    assert str(caught.value) == (
+        f"{files['test']}: has no column 'source' (keep); it has 'text', 'label'"
+    )
+    with pytest.raises(DataError, match=r"has no column 'sources' \(keep\).*mean 'source'"):
+        built(tmp_path / "into", files, use=Columns(keep=("sources",)))
+
+
+@pytest.mark.parametrize(
+    ("value", "written"), [(True, "true"), (None, ""), (2.5, "2.5"), (" a ", "a"), (7, "7")]
+)
+def test_kept_values_are_text(tmp_path: Path, value: object, written: str) -> None:
+    rows = [{**row, "kept": value} for row in numbered(20)]
+    file = write_jsonl(tmp_path / "a.jsonl", rows)
+    made = built(tmp_path / "into", {"train": file}, use=Columns(keep=("kept",)))
+    assert {row["columns"]["kept"] for row in read(made, "train")} == {written}
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [([1], "neither text nor a number"), ("x" * 201, "201 characters.* have 200 at most")],
+)
+def test_values_that_make_no_slices(tmp_path: Path, value: object, problem: str) -> None:
+    rows = [*numbered(20), {"text": "x", "label": "bad", "kept": value}]
+    rows = [{"kept": "a", **row} for row in rows]
+    file = write_jsonl(tmp_path / "a.jsonl", rows)
+    with pytest.raises(DataError, match=f":21: .*{problem}"):
+        built(tmp_path / "into", {"train": file}, use=Columns(keep=("kept",)))
+    skipping = Columns(keep=("kept",), skip_bad_rows=True)
+    assert built(tmp_path / "into", {"train": file}, use=skipping).notes["rows skipped"] == 1
+
+
+def test_a_saved_dataset_names_kept_numbers_itself(tmp_path: Path) -> None:
+    features = datasets.Features({
+        "text": datasets.Value("string"), "label": datasets.Value("string"),
+        "source": datasets.ClassLabel(names=["imdb", "yelp"]),
+    })  # fmt: skip
+    rows = [{**row, "source": n % 2} for n, row in enumerate(numbered(20))]
+    datasets.Dataset.from_list(rows, features=features).save_to_disk(tmp_path / "saved")
+    made = built(tmp_path / "into", {"train": tmp_path / "saved"}, use=Columns(keep=("source",)))
+    assert {row["columns"]["source"] for row in read(made, "train")} == {"imdb", "yelp"}
+
+
+@pytest.mark.parametrize(
+    ("keep", "problem"),
+    [(("length",), "slices by 'length'"), (("label",), "by 'label'"), (("a", "a"), "twice: a, a")],
+)
+def test_columns_that_cannot_be_kept(keep: tuple[str, ...], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        Data(train=Source("x"), keep=keep)
+
+
+def test_the_stage_keeps_columns(tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "a.csv", sourced(60))
+    made = stage(tmp_path, train=Source(str(file)), keep=("source",))
+    assert made.columns == ("source",)
+    assert all(set(row["columns"]) == {"source"} for row in read(made, "test"))
 
 
 # ---- the stage ----------------------------------------------------------------------------------

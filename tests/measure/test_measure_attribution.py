@@ -67,6 +67,14 @@ def test_a_candidate_that_looks_at_no_word_is_not_counted_out():
     assert explanation(texts(3), old, new, resamples=99, seed=0).rank_agreement.value == 0
 
 
+def test_rounding_puts_no_words_in_order():
+    """Words beyond what the model reads weigh nothing, but for the last bits of float32."""
+    old, new = [floats(0.5, 3e-8, -4e-8)] * 2, [floats(0.7, -2e-8, 5e-8)] * 2
+    found = explanation(texts(2), old, new, resamples=99, seed=0)
+    assert found.rank_agreement.value == pytest.approx(1)
+    assert explanation(texts(2), [floats(1e-9, 2e-9, 0)] * 2, new, resamples=99, seed=0)
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_texts_explain_nothing(count):
     weights = [floats(1, 2, 3)] * count

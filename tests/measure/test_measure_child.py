@@ -34,6 +34,19 @@ def test_a_child_answers_every_question():
         batch = worker.many(["aaaa", "bbbb"])
         assert (round(batch.cpu_ns / 1e6), round(batch.wall_ns / 1e6)) == (8, 16)
         assert worker.peak_memory() == 5_000_000
+        arrivals = [0, 1_000_000, 20_000_000]
+        latencies = worker.serve(["aa"] * 3, arrivals, bound_ns=10**9, late=0)
+        assert latencies == (2_000_000, 3_000_000, 2_000_000)  # the second one waits for 1 ms
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores cannot be chosen here")
+def test_a_child_runs_where_it_was_pinned():
+    with running(fake(), threads=1) as worker:
+        core = max(os.sched_getaffinity(0))
+        worker.pin(core)
+        assert os.sched_getaffinity(worker._process.pid) == {core}
+        worker.pin(10**4)  # no such core: it stays where it is
+        assert worker.load("thread") == 0.25
 
 
 def talk(arm: Arm, threads: int = 1) -> None:

@@ -16,6 +16,7 @@ from edgepipe.measure import executed as module
 from edgepipe.measure.executed import executed
 from edgepipe.measure.subject import subject
 from edgepipe.runtime.manifest import SessionSettings
+from edgepipe.runtime.session import SessionPlan
 from tests.graph import toy_graphs
 from tests.graph.toy_graphs import WIDTH
 from tests.measure.graphs import zeros
@@ -148,3 +149,29 @@ def test_a_profile_without_nodes_is_an_error(asked, monkeypatch):
     monkeypatch.setattr(module, "recorded", lambda session: (session.end_profiling(), ())[1])
     with pytest.raises(StageError, match="tells of no node"):
         executed(asked, 7, device="cpu")
+
+
+def test_on_cuda_nothing_is_replayed(asked, tmp_path, monkeypatch):
+    """By hand, since few machines have a GPU: replays want inputs bound to their place."""
+    given = {}
+
+    class First:
+        def get_session_options(self):
+            return ort.SessionOptions()
+
+        def get_provider_options(self):
+            return {"CUDAExecutionProvider": {"enable_cuda_graph": "1", "use_tf32": "0"}, CPU: {}}
+
+    class Runtime:
+        @staticmethod
+        def InferenceSession(path, options, **rest):  # noqa: N802 (onnxruntime's name)
+            given.update(rest, path=path, profiled=options.enable_profiling)
+
+    monkeypatch.setattr(module, "open_session", lambda _: First())
+    monkeypatch.setattr(module, "onnxruntime", lambda: Runtime)
+    module._again(SessionPlan(asked.file, SessionSettings(("A",)), "cuda", 1), tmp_path / "run")
+    assert given == {
+        "providers": [("CUDAExecutionProvider", {"enable_cuda_graph": "0", "use_tf32": "0"})],
+        "disabled_optimizers": ["A"], "enable_fallback": 0, "path": str(asked.file),
+        "profiled": True,
+    }  # fmt: skip

@@ -364,6 +364,15 @@ def test_percentiles_and_the_99th_from_662_calls_on():
     assert latency._times(session, 0).p99_ms is None
 
 
+def test_children_that_load_together_do_not_tell_how_long_that_takes():
+    budget = Budget(rounds=2, round_seconds=0, round_blocks=2, seconds=0, together=True)
+    session = Session([fake("a", 1), fake("b", 1)], Texts(TEXTS), Conditions(budget=budget))
+    session.run_round()
+    session.run_round()
+    assert [[told.load_s for told in arms] for arms in session.rounds] == [[0.25] * 2, [None] * 2]
+    assert latency._times(session, 1).load_s == 0.25
+
+
 def test_a_clock_that_stood_still_does_not_divide_by_zero():
     told = ArmRound(0.1, [Block((0, 0), (0, 0))])
     assert told.times("cpu").min() == 1

@@ -1,91 +1,66 @@
+import base64
 import json
+import tracemalloc
+import zlib
 
+import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from edgepipe.errors import BundleError
+from edgepipe.errors import BundleError, UsageError
 from edgepipe.measure import records
-from edgepipe.measure.machine import machine
 from edgepipe.measure.records import (
-    ArmAccuracy,
-    ArmTimes,
-    BenchmarkReport,
-    ClassScores,
-    Comparison,
-    Interval,
-    Speedup,
+    PROBABILITIES,
+    REFERENCE,
+    CountsReport,
+    Estimate,
+    Record,
     ValidationReport,
+    packed,
+    unpacked,
 )
+from tests.pipeline import measured
 
-HALF = Interval(low=0.4, high=0.6)
-
-
-def accuracy(name: str) -> ArmAccuracy:
-    return ArmAccuracy(
-        name=name, digest="d", precision="fp32", device="cpu", correct=1, accuracy=0.5,
-        interval=HALF, macro_f1=0.5, confusion=((1, 0), (1, 0)), truncated=0,
-        classes=(ClassScores(label="no", precision=0.5, recall=1.0, f1=2 / 3, support=1),),
-        files={"model.onnx": 7}, bytes=7,
-    )  # fmt: skip
+VALIDATION = measured.validation(3, 2, 50, names=(REFERENCE, "int8"))
+BENCHMARK = measured.benchmark(((0.69, 0.7), (0.68, 0.71)))
+COUNTS = measured.counts()
 
 
-def validation() -> ValidationReport:
-    comparison = Comparison(
-        candidate="int8", examples=2, reference_only=1, candidate_only=0, drop=0.5,
-        bootstrap=HALF, score=HALF, mcnemar_p=1.0, agreement=0.5, agreement_interval=HALF,
-        flipped=1, flips=(),
-    )  # fmt: skip
-    return ValidationReport(
-        data="d", split="test", labels=("no", "yes"), examples=2, seed=0, resamples=99,
-        reference=accuracy("the reference"), candidates=(accuracy("int8"),),
-        comparisons=(comparison,),
-    )  # fmt: skip
-
-
-def benchmark() -> BenchmarkReport:
-    times = ArmTimes(
-        name="the reference", digest="d", device="cpu", bytes=7, calls=20, p50_ms=1.0, p90_ms=2.0,
-        p99_ms=None, cpu_p50_ms=0.9, texts_per_second=900.0, texts_per_cpu_second=950.0,
-        load_s=0.3, peak_memory_bytes=1000,
-    )  # fmt: skip
-    speedup = Speedup(
-        candidate="int8", ratio=2.0, interval=HALF, standard_error=0.01, degrees_of_freedom=1,
-        log_ratios=((0.69, 0.7), (0.68, 0.71)),
-    )  # fmt: skip
-    return BenchmarkReport(
-        machine=machine(), device="cpu", threads=1, clock="cpu", data="d", split="validation",
-        texts=10, batch=5, seed=0, seconds=1.5, reference=times, candidates=(times,),
-        speedups=(speedup,), control=speedup, doubts=("a doubt",),
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("report", [validation(), benchmark()])
+@pytest.mark.parametrize("report", [VALIDATION, BENCHMARK, COUNTS], ids=lambda r: r.content)
 def test_a_report_reads_back_as_it_was_written(report, tmp_path):
     path = tmp_path / records.REPORT
     report.write(path)
-    assert json.loads(path.read_text())["schema"] == 1
+    assert json.loads(path.read_text())["schema"] == 2
     assert records.read(path) == report
     assert type(report).read(path) == report
 
 
-def test_a_report_of_the_other_kind_is_refused(tmp_path):
-    benchmark().write(tmp_path / "r.json")
+@pytest.mark.parametrize("kind", [ValidationReport, CountsReport], ids=lambda kind: kind.__name__)
+def test_a_report_of_another_kind_is_refused(kind, tmp_path):
+    BENCHMARK.write(tmp_path / "r.json")
     with pytest.raises(BundleError, match=r"r\.json is damaged"):
-        ValidationReport.read(tmp_path / "r.json")
+        kind.read(tmp_path / "r.json")
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"schema": 2}, "has schema 2; this edgepipe reads schema 1"),
+        ({"schema": 1}, "has schema 1; this edgepipe reads schema 2"),
         ({"schema": None}, "has schema None"),
         ({"content": "horoscope"}, "holds 'horoscope'"),
         ({"examples": "two"}, "is damaged"),
         ({"surplus": 1}, "is damaged"),
+        ({"truth": packed([0] * 49)}, "packed figures are not 50"),
+        ({"truth": packed([1] * 50)}, "answers and the count of right ones differ"),
+        ({"truth": "no base64"}, "packed figures are damaged"),
+        ({"labels": []}, "an answer is none of the labels"),
+        ({"comparisons": []}, "comparisons and candidates differ"),
+        ({"unlabelled": 5}, "packed figures are"),
     ],
 )
 def test_what_it_does_not_know_it_refuses(change, said, tmp_path):
     path = tmp_path / "r.json"
-    found = validation().model_dump(mode="json", by_alias=True)
+    found = VALIDATION.model_dump(mode="json", by_alias=True)
     path.write_text(json.dumps({**found, **change}))
     with pytest.raises(BundleError, match=said):
         records.read(path)
@@ -105,10 +80,54 @@ def test_an_absent_report_is_one_clear_error(tmp_path):
 
 
 def test_the_reference_takes_the_name_that_the_pipeline_gives_it():
-    named = records.named(validation(), "teacher")
+    named = records.named(VALIDATION, "teacher")
     assert named.reference.name == "teacher"
-    assert named.reference.bytes == 7
-    assert named.comparisons == validation().comparisons
+    assert named.reference.bytes == VALIDATION.reference.bytes
+    assert named.comparisons == VALIDATION.comparisons
+    assert records.named(COUNTS, "teacher") == COUNTS
+
+
+@pytest.mark.parametrize("values", [[], [0], [2, 0, -1, 2**31 - 1], list(range(1000))])
+def test_packed_integers_come_back(values):
+    found = unpacked(packed(values), len(values))
+    assert found.dtype == np.int64
+    assert found.tolist() == values
+
+
+def test_a_packed_bomb_is_refused_before_it_unfolds():
+    bomb = base64.b64encode(zlib.compress(bytes(40_000_000), 9)).decode()
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="packed figures are not 2"):
+        unpacked(bomb, 2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_bounds_are_taken_at_the_next_level_kept():
+    found = Estimate(value=0.0, quantiles=tuple(range(len(PROBABILITIES))))
+    at = {0.95: 0.05, 0.975: 0.025, 0.999: 0.001, 0.93: 0.05, 0.6: 0.25}
+    for confidence, tail in at.items():
+        bounds = found.bounds(confidence)
+        assert bounds.low == PROBABILITIES.index(tail)
+        assert bounds.high == PROBABILITIES.index(1 - tail)
+    with pytest.raises(UsageError, match=r"up to a confidence of 0\.999"):
+        found.bounds(0.9999)
+
+
+@pytest.mark.parametrize("quantiles", [(0.0,) * 3, (*[0.0] * 14, -1.0)])
+def test_quantiles_are_all_there_and_rise(quantiles):
+    with pytest.raises(ValidationError, match="rising order"):
+        Estimate(value=0.0, quantiles=quantiles)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_no_record_holds_what_json_cannot(bad):
+    class Figure(Record):
+        value: float
+
+    with pytest.raises(ValidationError, match="finite"):
+        Figure(value=bad)
 
 
 def test_reading_reports_needs_no_statistics():

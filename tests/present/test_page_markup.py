@@ -7,7 +7,8 @@ import re
 import pytest
 
 from edgepipe.measure.records import packed
-from edgepipe.present.legible import clipped, legible
+from edgepipe.pipeline.report import RunReport
+from edgepipe.present.legible import clipped, legible, shortened
 from edgepipe.present.page import page
 from tests.pipeline.measured import arm, validation
 from tests.present.judged import NASTY, nasty, report
@@ -16,18 +17,25 @@ from tests.present.rich import rich, spoiled, values
 
 EVIL = "'\"><script>alert(1)</script><img src=x onerror=alert(1)></style></title></svg><!--{{7*7}}"
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
+PERSIAN = "سلام می\u200cخواهم"  # noqa: RUF001 - words, no Latin
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+PACKED = ("eJ", "eN")
+"""How zlib's data begins in base64."""
 FIXED = {
     "accuracy", "agreement", "size", "latency", "pass", "fail", "inconclusive", "counts", "clocks",
-    "validation", "benchmark", "run", "cpu", "test", "ran", "reused", "percentile", "slices", "share",
-    "ms", "bytes", "ratio", "at most", "at least",
+    "validation", "benchmark", "run", "cpu", "test", "ran", "reused", "percentile", "slices",
+    "share", "ms", "bytes", "ratio", "at most", "at least",
 }  # fmt: skip
 
 
-def test_markup_in_every_field_is_only_text() -> None:
-    harmless, changed = spoiled(rich(), lambda text: f"{text} {'x' * len(EVIL)}")
-    evil, changed_too = spoiled(rich(), lambda text: f"{text} {EVIL}")
-    assert changed == changed_too
+@pytest.fixture(scope="module")
+def evil() -> tuple[RunReport, set[str]]:
+    return spoiled(rich(), lambda text: f"{text} {EVIL}")
+
+
+def test_markup_in_every_field_is_only_text(evil: tuple[RunReport, set[str]]) -> None:
+    harmless, _ = spoiled(rich(), lambda text: f"{text} {'x' * len(EVIL)}")
+    report, changed = evil
     assert {
         "reviews",
         "int8",
@@ -39,19 +47,16 @@ def test_markup_in_every_field_is_only_text() -> None:
         "an item",
         "a new measure",
     } <= changed
-    before, after = Parsed(page(harmless, harmless)), Parsed(page(evil, evil))
+    before, after = Parsed(page(harmless, harmless)), Parsed(page(report, report))
     assert after.shape == before.shape
     assert (after.wrong, after.open) == ([], [])
     assert after.text.count("<script>alert(1)</script>") > 50
     assert "{{7*7}}" in after.text
 
 
-def test_only_words_of_fixed_lists_cannot_be_changed() -> None:
-    _, changed = spoiled(rich(), lambda text: f"{text} {EVIL}")
-    kept = set(values(rich().model_dump())) - changed
-    assert {
-        text for text in kept if not text.startswith("eJ") and not text.startswith("eN")
-    } <= FIXED
+def test_only_words_of_fixed_lists_cannot_be_changed(evil: tuple[RunReport, set[str]]) -> None:
+    kept = set(values(rich().model_dump())) - evil[1]
+    assert {text for text in kept if not text.startswith(PACKED)} <= FIXED
 
 
 @pytest.mark.parametrize("text", NASTY, ids=range(len(NASTY)))
@@ -65,11 +70,12 @@ def test_nasty_texts_leave_the_page_as_it_is(text: str) -> None:
     found.encode()
 
 
-def test_attributes_hold_nothing_of_others_but_names_of_regions() -> None:
-    evil, _ = spoiled(rich(), lambda text: f"{text} {EVIL}")
+def test_attributes_hold_nothing_of_others_but_names_of_regions(
+    evil: tuple[RunReport, set[str]],
+) -> None:
     named = {
         name
-        for _, attributes in Parsed(page(evil)).elements
+        for _, attributes in Parsed(page(evil[0])).elements
         for name, value in attributes.items()
         if "alert" in (value or "")
     }
@@ -85,7 +91,7 @@ def test_attributes_hold_nothing_of_others_but_names_of_regions() -> None:
         ("one\r\ntwo\tthree", "one\ntwo\tthree"),
         ("\ud800 \ufffe", "\\ud800 \\ufffe"),
         ("\u2066x\u2069\u200f", "\\u2066x\\u2069\\u200f"),
-        ("سلام می\u200cخواهم", "سلام می\u200cخواهم"),
+        (PERSIAN, PERSIAN),
         ("👩\u200d🚀 naïve 漢字", "👩\u200d🚀 naïve 漢字"),
     ],
     ids=["bidi", "escape", "control", "lines", "no character", "isolate", "persian", "emoji"],
@@ -97,6 +103,11 @@ def test_what_controls_a_page_is_shown_instead(text: str, shown: str) -> None:
 def test_long_texts_are_cut_and_say_so() -> None:
     assert clipped("a" * 600) == "a" * 600
     assert clipped("a" * 1601) == "a" * 600 + "… (and 1,001 more characters)"
+
+
+def test_headings_of_tables_are_cut_in_their_middle() -> None:
+    assert shortened("a" * 48) == "a" * 48
+    assert shortened("a" * 30 + "b" * 30) == "a" * 23 + "…" + "b" * 24
 
 
 def test_a_flip_of_a_million_characters_is_cut() -> None:

@@ -116,7 +116,7 @@ def test_an_image_is_escaped_and_says_what_it_shows() -> None:
 
 @pytest.mark.parametrize(
     ("text", "room", "shown"),
-    [("short", 100, "short"), ("abcdefghij", 57, "abcdefghij"), ("abcdefghijkl", 57, "abcd…ijkl")],
+    [("short", 100, "short"), ("abcdefghij", 59, "abcdefghij"), ("abcdefghijkl", 59, "abcd…ijkl")],
 )
 def test_names_are_cut_in_the_middle(text: str, room: float, shown: str) -> None:
     assert fit(text, room, 10) == shown

@@ -5,14 +5,16 @@ import pytest
 
 from edgepipe.artifacts import Report
 from edgepipe.errors import StageError
-from edgepipe.measure import rounds
+from edgepipe.measure import roofline, rounds, scenarios
 from edgepipe.measure.machine import machine
-from edgepipe.measure.records import BenchmarkReport
-from edgepipe.stage import Work
+from edgepipe.measure.records import BenchmarkReport, Roofline
+from edgepipe.stage import Asked, Work
 from edgepipe.stages import benchmark as stage
 from edgepipe.stages.benchmark import Benchmark, Inputs
 from tests.runtime.tiny_onnx import Tiny
 from tests.stages.measured_models import checkpoint, dataset, onnx_model
+
+PEAKS = Roofline(fp32_flops_per_s=1e9, int8_ops_per_s=4e9, bytes_per_s=1e6)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,7 @@ def quick(monkeypatch):
         return real(**{"rounds": 2, "round_seconds": 0, "round_blocks": 2, **given})
 
     monkeypatch.setattr(rounds, "Budget", shorter)
+    monkeypatch.setattr(roofline, "measure", lambda *, threads: PEAKS)
 
 
 def test_every_model_is_timed_beside_the_reference(inputs, tmp_path, quick):
@@ -70,6 +73,38 @@ def test_every_model_is_timed_beside_the_reference(inputs, tmp_path, quick):
     assert (report.clock, report.threads, report.device) == ("cpu", 1, "cpu")
     assert report.machine == machine()
     assert report.data == inputs.data.digest
+    assert [found.candidate for found in report.throughputs] == names
+    assert len(report.texts_sha256) == 64
+    assert report.roofline == PEAKS
+    assert report.reference.floor.share > 0
+    assert report.candidates[2].floor is None  # torch
+    assert report.server == ()
+
+
+def test_a_server_is_asked_for_by_its_bound(inputs, tmp_path, quick, monkeypatch):
+    into = tmp_path / "into"
+    into.mkdir()
+    monkeypatch.setattr(scenarios, "_MOST", 10)
+    wired = Inputs(
+        reference=inputs.candidates["reference"],
+        candidates={"int8": inputs.candidates["int8"]},
+        data=inputs.data,
+    )
+    made = Benchmark(
+        texts=10, batch=20, plain=False, seconds=8, server_bound_ms=1e4, server_percentile=90
+    )
+    made(wired, into, Work(path=tmp_path, asked=(Asked("int8", 1e-6, 0.95),)))
+    rates = BenchmarkReport.read(into / "report.json").server
+    assert [rate.name for rate in rates] == ["the reference", "int8"]
+    assert {(rate.bound_ms, rate.percentile) for rate in rates} == {(1e4, 90)}
+    assert all(rate.held > 0 for rate in rates)
+
+
+def test_limits_of_gates_reach_the_clocks(inputs, tmp_path, quick):
+    (tmp_path / "into").mkdir()
+    work = Work(path=tmp_path, asked=(Asked("nobody", 1.0, 0.95),))
+    with pytest.raises(StageError, match="'nobody', which is not timed"):
+        Benchmark(texts=10, batch=20)(inputs, tmp_path / "into", work)
 
 
 def test_arms_run_what_an_application_would(inputs):

@@ -46,7 +46,7 @@ def validate(  # noqa: PLR0913 - what a test changes
         data=models["data"],
         unlabelled=unlabelled,
     )
-    stage = Validate(**{"resamples": 199, "explain": 4, **settings})
+    stage = Validate(**{"resamples": 199, "explain": 0, **settings})
     made = stage(inputs, tmp_path / "into", Work(path=tmp_path / "work", seed=seed))
     return made, ValidationReport.read(made.path / "report.json")
 
@@ -129,9 +129,10 @@ def test_chunks_change_nothing(models, tmp_path, monkeypatch):
     (tmp_path / "again").mkdir()
     _, parts = validate(models, tmp_path / "again")
     assert parts.reference.answers == whole.reference.answers
-    assert parts.candidates[0] == whole.candidates[0]
+    assert parts.candidates[0].answers == whole.candidates[0].answers
+    assert parts.candidates[0].truncated == whole.candidates[0].truncated
     (some,), (all_at_once,) = parts.comparisons, whole.comparisons
-    assert some.flipped == all_at_once.flipped
+    assert [flip.row for flip in some.flips] == [flip.row for flip in all_at_once.flips]
     assert some.slices == all_at_once.slices
     # torch adds in another order when other texts share the batch.
     assert some.divergence.value == pytest.approx(all_at_once.divergence.value, rel=1e-5)

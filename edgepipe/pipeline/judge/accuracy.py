@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from edgepipe.errors import UsageError
-from edgepipe.measure.paired import Counts, counts, macro_f1_drop, slice_figures
-from edgepipe.measure.records import (
-    Comparison,
-    Estimate,
-    Ints,
-    SliceFigures,
-    ValidationReport,
-    unpacked,
-)
+from edgepipe.measure.paired import Counts, counts, macro_f1_drop
+from edgepipe.measure.records import Comparison, Estimate, ValidationReport, unpacked
 from edgepipe.measure.statistics import (
     detectable_drop,
     drop_bounds,
@@ -32,32 +23,24 @@ from edgepipe.pipeline.gate import (
     MacroF1Gate,
     SlicesGate,
 )
+from edgepipe.pipeline.judge import slices
 from edgepipe.pipeline.judge.finding import Finding
+from edgepipe.pipeline.judge.pair import NO_TEXTS, Pair, pair_of
 from edgepipe.pipeline.judge.scene import Scene, against_of, require_same, title
 
 LEAST = 20
 """Texts that a bootstrap needs: from fewer it says more than it knows."""
-_NO_TEXTS = "there is no text to judge it on"
-
-
-class _Pair(NamedTuple):
-    """Answers of two models to the same texts, int64 [texts] each."""
-
-    report: ValidationReport
-    truth: Ints
-    old: Ints
-    new: Ints
 
 
 def find(gate: Gate, scene: Scene) -> Finding:
     """The figure of any gate of this tier."""
     match gate:
         case AccuracyGate():
-            return _accuracy(gate, _pair(gate, scene))
+            return _accuracy(gate, pair_of(gate, scene))
         case MacroF1Gate():
             return _macro_f1(gate, scene)
         case SlicesGate():
-            return _slices(gate, _pair(gate, scene))
+            return slices.find(gate, pair_of(gate, scene))
         case AgreementGate():
             return _agreement(gate, scene)
         case DivergenceGate() | CalibrationGate() | ExplanationGate():
@@ -66,34 +49,7 @@ def find(gate: Gate, scene: Scene) -> Finding:
             raise TypeError(f"{gate.measure} is of another tier")
 
 
-def _pair(gate: Gate, scene: Scene) -> _Pair:
-    """The candidate beside the reference, or beside itself in the baseline on the same texts."""
-    now = scene.report(gate, ValidationReport)
-    report = now.report
-    old = report.reference.name
-    rival = report
-    if against_of(gate) == BASELINE:
-        rival = scene.earlier(gate, now, same_machine=False)
-        _require_same_texts(gate, report, rival)
-        old = gate.of
-    return _Pair(
-        report, report.labels_of_texts(), rival.answers_of(old), report.answers_of(gate.of)
-    )
-
-
-def _require_same_texts(gate: Gate, new: ValidationReport, old: ValidationReport) -> None:
-    texts = ("test set, by its SHA-256", (new.split_sha256[:12], old.split_sha256[:12]))
-    require_same(
-        gate,
-        {
-            texts[0]: texts[1],
-            "number of texts": (new.examples, old.examples),
-            "list of labels": (", ".join(new.labels), ", ".join(old.labels)),
-        },
-    )
-
-
-def _accuracy(gate: AccuracyGate, pair: _Pair) -> Finding:
+def _accuracy(gate: AccuracyGate, pair: Pair) -> Finding:
     found = counts(pair.truth, pair.old, pair.new)
     b, c, n, _ = found
     bounds = drop_bounds(b, c, n, confidence=gate.confidence)
@@ -101,7 +57,7 @@ def _accuracy(gate: AccuracyGate, pair: _Pair) -> Finding:
         value=found.drop,
         low=bounds.low,
         high=bounds.high,
-        doubt="" if n else _NO_TEXTS,
+        doubt="" if n else NO_TEXTS,
         mend=_mend(found, gate),
         note=_power(found, gate),
     )
@@ -137,9 +93,9 @@ def _macro_f1(gate: MacroF1Gate, scene: Scene) -> Finding:
     if gate.against != BASELINE:
         comparison = _comparison(gate, scene)
         return _bounded(comparison.macro_f1_drop, gate, comparison.examples)
-    pair = _pair(gate, scene)
+    pair = pair_of(gate, scene)
     if not len(pair.truth):
-        return Finding(value=None, low=None, high=None, doubt=_NO_TEXTS)
+        return Finding(value=None, low=None, high=None, doubt=NO_TEXTS)
     drop = macro_f1_drop(
         pair.truth,
         pair.old,
@@ -195,50 +151,6 @@ def _comparison(gate: Gate, scene: Scene) -> Comparison:
     return next(c for c in report.comparisons if c.candidate == gate.of)
 
 
-def _slices(gate: SlicesGate, pair: _Pair) -> Finding:
-    cuts = [cut for cut in pair.report.slices if cut.by == gate.by]
-    if not cuts:
-        raise UsageError(
-            f"{title(gate)}: the report is not cut by {gate.by!r}; add it to `slices` of the "
-            "validate step"
-        )
-    parts = slice_figures(cuts[0], pair.truth, pair.old, pair.new)
-    adjusted = 1 - (1 - gate.confidence) / len(parts)
-    judged = [_Part.of(part, gate, adjusted) for part in parts]
-    open_ = ", ".join(repr(part.name) for part in judged if part.word == "undecided")
-    lost = ", ".join(repr(part.name) for part in judged if part.word == "lost")
-    return Finding(
-        value=max(part.drop for part in parts),
-        low=max(part.low for part in judged),
-        high=max(part.high for part in judged),
-        doubt="" if pair.report.examples else _NO_TEXTS,
-        mend=f"too few texts in {open_}",
-        fault=f"too much is lost in {lost}",
-        note=f"{len(parts)} parts; the drop and the bounds are the worst of all",
-        details=tuple(part.line for part in judged),
-    )
-
-
-class _Part(NamedTuple):
-    name: str
-    low: float
-    """At the confidence divided among the parts."""
-    high: float
-    """At the gate's own: all of them have to be within the margin."""
-    word: str
-    line: str
-
-    @classmethod
-    def of(cls, part: SliceFigures, gate: SlicesGate, adjusted: float) -> _Part:
-        b, c, n = part.reference_only, part.candidate_only, part.examples
-        high = drop_bounds(b, c, n, confidence=gate.confidence).high
-        low = drop_bounds(b, c, n, confidence=adjusted).low
-        word = "kept" if high <= gate.max_drop else "lost" if low > gate.max_drop else "undecided"
-        span = f"{100 * low:.2f} to {100 * high:.2f}"
-        line = f"{part.name}: {100 * part.drop:+.2f} points lost ({span}), {n} texts: {word}"
-        return cls(part.name, low, high, word, line)
-
-
 def _agreement(gate: AgreementGate, scene: Scene) -> Finding:
     alike, texts = (_unlabelled if gate.on == "unlabelled" else _labelled)(gate, scene)
     bounds = wilson(alike, texts, confidence=gate.confidence)
@@ -246,14 +158,14 @@ def _agreement(gate: AgreementGate, scene: Scene) -> Finding:
         value=alike / texts if texts else None,
         low=bounds.low,
         high=bounds.high,
-        doubt="" if texts else _NO_TEXTS,
+        doubt="" if texts else NO_TEXTS,
         mend=f"the limit lies between the bounds; more than {texts} texts bring them together",
         note=f"{texts} {gate.on} texts, {texts - alike} answered differently",
     )
 
 
 def _labelled(gate: AgreementGate, scene: Scene) -> tuple[int, int]:
-    pair = _pair(gate, scene)
+    pair = pair_of(gate, scene)
     return int((pair.old == pair.new).sum()), len(pair.truth)
 
 

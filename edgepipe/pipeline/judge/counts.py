@@ -116,7 +116,7 @@ def _against_model(
         low=None if rival.uncounted else ratio,
         high=None if mine.uncounted else ratio,
         mend=_uncounted((*mine.uncounted, *rival.uncounted)),
-        note=f"{mine.value:.6g} to {rival.value:.6g}",
+        note=f"{mine.value:,.0f} beside {rival.value:,.0f}",
     )
 
 
