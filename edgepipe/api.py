@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # judging a report takes less time than importing these
     from edgepipe.pipeline.run import Listener, Planned
 
 ARTIFACTS = Path("artifacts")
-_UNKNOWN = ("size", "tolerance", "rate")
+_UNKNOWN = ("tolerance", "rate")
 """Counts and clocks that only a pipeline measures."""
 
 

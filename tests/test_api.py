@@ -160,7 +160,7 @@ def test_two_bundles_are_judged_on_what_was_measured_just_now(
     [
         "measure = 'accuracy'\nagainst = 'old'\nmax_drop = 0.1",
         "measure = 'rate'\nmin_rate = 3.0",
-        "measure = 'size'\nmax_bytes = 3",
+        "measure = 'tolerance'\nagainst = 'old'\nmax_difference = 3.0",
         "measure = 'latency'\nagainst = 'teacher'\nmin_speedup = 2.0",
         "measure = 'latency'\nagainst = 'baseline'\nmin_speedup = 2.0",
     ],

@@ -18,7 +18,7 @@ from edgepipe.measure.records import ServerRate
 from edgepipe.measure.rounds import Conditions
 from edgepipe.measure.statistics import percentile_bound, percentile_needs
 
-_MORE = 2
+_MORE = 1.25
 """Queries over those that the percentile needs, at least: some may then be late by chance."""
 _MOST = 4096
 _TRIES = 8
@@ -56,6 +56,16 @@ def highest_rate(
         return _search(arm.name, trials, capacity, end)
 
 
+def remark(rate: ServerRate) -> str:
+    """Why nothing held, as far as can be told; empty when a rate did."""
+    if rate.held:
+        return ""
+    return (
+        f"{rate.name}: no rate that was tried held within {rate.bound_ms:g} ms; the bound is too "
+        "tight for this model or machine, or a lower rate would have taken more `seconds`"
+    )
+
+
 def _capacity(child: Child, texts: Sequence[str]) -> float:
     """Texts a second of a session that never waits."""
     asked = list(itertools.islice(itertools.cycle(texts), _CALIBRATION))
@@ -65,7 +75,7 @@ def _capacity(child: Child, texts: Sequence[str]) -> float:
 def _queries(bound: Bound, capacity: float) -> int:
     """As many as let all trials end in time, at half the capacity; more tell a rate better."""
     in_time = int(bound.seconds / _TRIES * capacity / 2)
-    return max(_MORE * percentile_needs(bound.percentile), min(in_time, _MOST))
+    return max(int(_MORE * percentile_needs(bound.percentile)), min(in_time, _MOST))
 
 
 class _Trials:

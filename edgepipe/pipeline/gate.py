@@ -265,8 +265,9 @@ class ThroughputGate(_Against):
 class PercentileGate(_Gate):
     """A percentile of single-text latency, bounded from above with 99 % confidence.
 
-    Passes when LoadGen's early-stopping order statistic is within ``max_ms``; inconclusive from too
-    few queries (64 for the 90th, 662 for the 99th percentile); otherwise fails.
+    Passes when LoadGen's early-stopping order statistic is within ``max_ms``, fails when the one
+    that bounds the percentile from below is over it; inconclusive between, and from too few queries
+    (64 for the 90th, 662 for the 99th percentile).
     """
 
     tier: ClassVar[Tier] = "clocks"

@@ -136,8 +136,8 @@ class TextClassifier:
     def explain(self) -> dict[str, object]:
         """What runs and how, as plain JSON values.
 
-        ``nodes`` counts the operators that are left after onnxruntime's optimizers, by the provider
-        that runs them; ``variants`` tells of each whether its answers depend on batch mates.
+        ``nodes`` counts the operators by the provider that they are handed to, before onnxruntime's
+        later fusions; ``variants`` tells of each whether its answers depend on batch mates.
         """
         plan = self._network.plan
         return {

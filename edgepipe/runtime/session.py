@@ -117,7 +117,9 @@ def captures(session: Any) -> bool:
 
 
 def placement(session: Any) -> dict[str, dict[str, int]]:
-    """Nodes left after onnxruntime's optimizers: counts by operator, by execution provider.
+    """Nodes as onnxruntime hands them to providers: counts by operator, by execution provider.
+
+    That is after its basic optimizers; later fusions and layouts are not in it.
 
     Empty for a plain session, which does not write it down.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgepipe.measure.rounds import Conditions, Texts
 
 _SHARE = 15
-_SERVER_SHARE = 8
+_SERVER_SHARE = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Benchmark(Stage[Inputs, Report]):
     latency gate over this step is undecided, or without one until the ratios are known to 2 %."""
     server_bound_ms: Annotated[float, Field(gt=0)] | None = None
     """Also find the highest rate of random arrivals that one session answers within this bound,
-    for an eighth of ``seconds`` a model, after everything else."""
+    for a sixth of ``seconds`` a model, after everything else."""
     server_percentile: Literal[90, 99] = 99
     """Of the texts that have to be answered within it."""
 
@@ -93,6 +93,7 @@ class Benchmark(Stage[Inputs, Report]):
         from edgepipe.measure.latency import compare, report
         from edgepipe.measure.records import REFERENCE
         from edgepipe.measure.rounds import Texts
+        from edgepipe.measure.scenarios import remark
         from edgepipe.measure.stopping import Limit
         from edgepipe.measure.texts import sample
 
@@ -104,13 +105,15 @@ class Benchmark(Stage[Inputs, Report]):
         measured = compare(reference, candidates, texts, conditions, work.progress, limits=limits)
         arms = (reference, *candidates)
         floored, peaks = with_floors(measured, arms, texts, conditions)
+        server = list(self._server(arms, texts, conditions, work))
+        said = (*floored.remarks, *filter(None, map(remark, server)))
         return report(
-            floored,
+            replace(floored, remarks=said),
             texts,
             conditions,
             data=inputs.data.digest,
             split=self.split,
-            server=list(self._server(arms, texts, conditions, work)),
+            server=server,
             roofline=peaks,
         )
 
@@ -143,8 +146,6 @@ def _arm(
     name: str, model: Checkpoint | OnnxModel, conditions: Conditions, *, plain: bool = False
 ) -> Arm:
     """The command that answers with this model, and what the report says of it."""
-    from dataclasses import replace
-
     from edgepipe.measure.child import Arm, onnx_arm
     from edgepipe.measure.models import device_of, file_sizes
 

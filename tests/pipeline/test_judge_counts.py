@@ -45,6 +45,16 @@ def test_a_size_since_the_baseline() -> None:
     assert one(gate, validation(size=26), baselines=before).outcome == "fail"
 
 
+def test_a_size_where_only_counts_were_taken() -> None:
+    # tests/pipeline/measured.py: 100 bytes, and 400 of the other one.
+    gate = SizeGate(measure="size", of="int8", against="fp32", max_ratio=0.25)
+    assert one(gate, counts()).outcome == "pass"
+    assert one(SizeGate(measure="size", of="int8", max_bytes=99), counts()).outcome == "fail"
+    since_then = SizeGate(measure="size", max_ratio=0.5, **SINCE)
+    before = since(counted("int8", bytes=199))
+    assert one(since_then, counts(), baselines=before).value == pytest.approx(100 / 199)
+
+
 def test_a_tolerance_is_exact() -> None:
     # tests/pipeline/measured.py: the largest difference is 0.5.
     def gate(most: float) -> ToleranceGate:

@@ -21,6 +21,7 @@ class Floor(Record):
     fp32_flops: float
     int8_ops: float
     weight_bytes: int
+    """That one text reads: of tables its own rows."""
     ms: float
     share: float
     """The floor over the median CPU time measured: 1 would be all that the machine can give."""

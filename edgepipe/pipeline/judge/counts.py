@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from edgepipe.errors import UsageError
 from edgepipe.measure.records import ArmCounts, CountsReport, ValidationReport
@@ -19,6 +19,8 @@ from edgepipe.pipeline.gate import (
 )
 from edgepipe.pipeline.judge.finding import Finding
 from edgepipe.pipeline.judge.scene import Scene, Sight, require_same, title
+
+R = TypeVar("R", ValidationReport, CountsReport)
 
 
 class _Figure(NamedTuple):
@@ -55,15 +57,21 @@ def _tolerance(gate: ToleranceGate, scene: Scene) -> Finding:
 
 
 def _size(gate: SizeGate, scene: Scene) -> Finding:
-    now = scene.report(gate, ValidationReport)
+    """Counts know the files as well: two models side by side have no answers."""
+    if scene.measures(gate, CountsReport) and not scene.measures(gate, ValidationReport):
+        return _sized(gate, scene, scene.report(gate, CountsReport))
+    return _sized(gate, scene, scene.report(gate, ValidationReport))
+
+
+def _sized(gate: SizeGate, scene: Scene, now: Sight[R]) -> Finding:
     mine = _Figure(now.report.arm(gate.of).bytes)
     if gate.max_ratio is None:
         return _against_limit(mine)
     if gate.against == BASELINE:
-        rival = scene.earlier(gate, now, same_machine=False).arm(gate.of)
+        rival = _Figure(scene.earlier(gate, now, same_machine=False).arm(gate.of).bytes)
     else:
-        rival = now.report.arm(gate.against)
-    return _against_model(gate, mine, _Figure(rival.bytes))
+        rival = _Figure(now.report.arm(gate.against).bytes)
+    return _against_model(gate, mine, rival)
 
 
 def _counted(gate: BytesGate | FlopsGate, scene: Scene) -> Finding:

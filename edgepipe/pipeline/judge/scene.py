@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -38,6 +38,17 @@ class Scene:
 
         Raises UsageError when no step measured that.
         """
+        for sight in self._sights(gate, kind):
+            return sight
+        against = against_of(gate)
+        beside = "" if against in ("", BASELINE) else f" against {against!r}"
+        raise UsageError(f"{title(gate)}: no report of a {gate.step} step measures it{beside}")
+
+    def measures(self, gate: Gate, kind: type[R]) -> bool:
+        """Whether there is such a report."""
+        return any(self._sights(gate, kind))
+
+    def _sights(self, gate: Gate, kind: type[R]) -> Iterator[Sight[R]]:
         against = against_of(gate)
         for step, report in self.measured.items():
             if (
@@ -45,9 +56,7 @@ class Scene:
                 and gate.of in candidates(report)
                 and (against in ("", BASELINE) or against in _rivals(gate, report))
             ):
-                return Sight(step, report)
-        beside = "" if against in ("", BASELINE) else f" against {against!r}"
-        raise UsageError(f"{title(gate)}: no report of a {gate.step} step measures it{beside}")
+                yield Sight(step, report)
 
     def earlier(self, gate: Gate, now: Sight[R], *, same_machine: bool) -> R:
         """The baseline's report with the same candidate, that of the same step if there is one.
