@@ -57,16 +57,22 @@ def plan(file: str | Path, *, root: str | Path = ARTIFACTS) -> list[Planned]:
 def run(
     file: str | Path, *, root: str | Path = ARTIFACTS, listener: Listener | None = None
 ) -> Finished:
-    """``root/NAME`` holds the bundle and ``report.json``; the verdicts are in the result.
+    """``root/NAME`` holds the bundle, ``report.json`` and ``report.html``, the same to be read.
 
-    A failed gate raises nothing: look at ``exit_code`` or ``report.verdicts``. Raises ConfigError
-    for a wrong file, StageError where a step could not work.
+    The verdicts are in the result. A failed gate raises nothing: look at ``exit_code`` or
+    ``report.verdicts``. Raises ConfigError for a wrong file, StageError where a step could not work.
     """
+    from edgepipe import disk
     from edgepipe.config import load
     from edgepipe.pipeline import job
     from edgepipe.pipeline.run import Listener
+    from edgepipe.present.page import page
 
-    return job.run(load(file), Path(root), listener or Listener())
+    finished = job.run(load(file), Path(root), listener or Listener())
+    disk.write_text(
+        finished.report_path.with_suffix(".html"), page(finished.report, finished.baseline)
+    )
+    return finished
 
 
 def gate(

@@ -18,7 +18,7 @@ from edgepipe.cli.summary import print_summary, print_verdicts
 def command(file: Path, artifacts: Path, outputs: Outputs) -> int:
     """Run FILE: steps that are already made are reused, gates are judged at the end.
 
-    Leaves NAME/bundle and NAME/report.json in the artifacts folder.
+    Leaves NAME/bundle, NAME/report.json and NAME/report.html in the artifacts folder.
     """
     return run_file(file, artifacts, outputs)
 
@@ -30,7 +30,7 @@ def run_file(file: Path, artifacts: Path, outputs: Outputs) -> int:
     outputs.check(file)
     finished = api.run(file, root=artifacts, listener=listener())
     again = call_of("gate", [finished.report_path], {})
-    outputs.write(finished.report, None, again, judged=True)
+    outputs.write(finished.report, finished.baseline, again, judged=True)
     if outputs.as_json:
         emit(finished.report.model_dump(mode="json", by_alias=True))
     elif outputs.on_stdout:

@@ -27,6 +27,7 @@ def print_summary(report: RunReport, path: Path, bundles: Sequence[Path]) -> Non
     for bundle in bundles:
         click.echo(f"bundle:  {bundle}")
     click.echo(f"report:  {path}")
+    click.echo(f"page:    {path.with_suffix('.html')}")
 
 
 def print_verdicts(report: RunReport, *, err: bool = False) -> None:

@@ -7,6 +7,7 @@ a gate on two reports has half a second, of which scipy.stats alone would take m
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
@@ -202,6 +203,7 @@ def _trimmed_mean(values: Sequence[float]) -> float:
     return float(ordered[cut : len(ordered) - cut].mean())
 
 
+@functools.cache
 def student_quantile(confidence: float, degrees_of_freedom: float) -> float:
     """Where Student's t reaches ``confidence`` (0.5 to 0.999), for one degree of freedom or more.
 

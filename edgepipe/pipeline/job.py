@@ -24,6 +24,8 @@ class Finished:
 
     report: RunReport
     report_path: Path
+    baseline: RunReport | None
+    """The newest earlier report that it was judged against, if there is one."""
     bundles: tuple[Path, ...]
     steps: tuple[StepResult, ...]
 
@@ -60,7 +62,13 @@ def _run(runner: Runner) -> Finished:
     verdicts = judge(pipeline.gates, unjudged.measured, known)
     judged = unjudged.model_copy(update={"verdicts": tuple(verdicts)})
     judged.write(path)
-    return Finished(report=judged, report_path=path, bundles=bundles, steps=results)
+    return Finished(
+        report=judged,
+        report_path=path,
+        baseline=known.newest,
+        bundles=bundles,
+        steps=results,
+    )
 
 
 def _publish(results: Sequence[StepResult], home: Path) -> tuple[Path, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from edgepipe.artifacts import Artifact, Dataset, Texts
+from edgepipe.artifacts import Artifact, Dataset, SplitRecord, Texts
 from edgepipe.measure import power
 from edgepipe.pipeline.cache import Cache
 from edgepipe.pipeline.definition import Pipeline
@@ -60,18 +60,19 @@ def _step(gate: Gate, pipeline: Pipeline) -> Step | None:
 def _need(
     gate: AccuracyGate | SlicesGate | AgreementGate, step: Step, pipeline: Pipeline, root: Path
 ) -> Need:
-    texts = isinstance(gate, AgreementGate) and gate.on == "unlabelled"
-    data = None if texts else _made(Dataset, step.wires.get("data"), pipeline, root)
+    split = _split(step, pipeline, root)
+    asked: SplitRecord | Texts | None = split
     confidence = gate.confidence
     if isinstance(gate, SlicesGate):
-        confidence = 1 - (1 - confidence) / _parts(gate.by, step, data)
+        confidence = 1 - (1 - confidence) / _parts(gate.by, split)
+    if isinstance(gate, AgreementGate) and gate.on == "unlabelled":
+        asked = _made(Texts, step.wires.get("unlabelled"), pipeline, root)
     if isinstance(gate, AgreementGate):
         margin = 1 - gate.min_agreement
         needed = power.for_agreement(gate.min_agreement, confidence=confidence)
     else:
         margin = gate.max_drop
         needed = power.for_drop(margin, confidence=confidence)
-    more = _made(Texts, step.wires.get("unlabelled"), pipeline, root) if texts else None
     return Need(
         step=step.name,
         gate=_name(gate),
@@ -80,7 +81,7 @@ def _need(
         power=power.POWER,
         flip_rates=power.FLIP_RATES,
         needed=needed,
-        available=more.rows if more else _rows(data, step),
+        available=asked.rows if asked else None,
     )
 
 
@@ -93,23 +94,19 @@ def _name(gate: AccuracyGate | SlicesGate | AgreementGate) -> str:
     return f"{kind}: {gate.of} against {gate.against}"
 
 
-def _parts(by: str, step: Step, data: Dataset | None) -> int:
+def _parts(by: str, split: SplitRecord | None) -> int:
     """Among how many parts the confidence is divided: a guess where only the data can tell."""
-    if by == "label" and data is not None:
-        counts = data.splits[_split(step)].label_counts if _split(step) in data.splits else ()
-        return max(_FEWEST_PARTS, sum(count > 0 for count in counts))
+    if by == "label" and split is not None:
+        return max(_FEWEST_PARTS, sum(count > 0 for count in split.label_counts))
     return _PARTS.get(by, _FEWEST_PARTS)
 
 
-def _split(step: Step) -> str:
-    found: str = getattr(step.stage, "split", "test")
-    return found
-
-
-def _rows(data: Dataset | None, step: Step) -> int | None:
-    if data is None:
-        return None
-    return next((r.rows for name, r in data.splits.items() if name == _split(step)), None)
+def _split(step: Step, pipeline: Pipeline, root: Path) -> SplitRecord | None:
+    """The split that the step asks about, if it is made."""
+    data = _made(Dataset, step.wires.get("data"), pipeline, root)
+    wanted = getattr(step.stage, "split", "test")
+    found = data.splits.items() if data else ()
+    return next((record for name, record in found if name == wanted), None)
 
 
 def _made(
