@@ -74,4 +74,9 @@ def test_a_summary_ends_with_the_places(capsys: pytest.CaptureFixture[str]) -> N
     print_summary(report(THREE, measured), Path("a/report.json"), [Path("a/bundle")])
     lines = capsys.readouterr().out.splitlines()
     assert "note: odd \\x1b[1m" in lines
-    assert lines[-3:] == ["verdict: fail", "bundle:  a/bundle", "report:  a/report.json"]
+    assert lines[-4:] == [
+        "verdict: fail",
+        "bundle:  a/bundle",
+        "report:  a/report.json",
+        "page:    a/report.html",
+    ]
