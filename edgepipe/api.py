@@ -18,10 +18,12 @@ from edgepipe.pipeline.verdict import Verdict, exit_code
 
 if TYPE_CHECKING:  # judging a report takes less time than importing these
     from edgepipe.config.policy import Policy
+    from edgepipe.measure.records import CountsReport
     from edgepipe.pipeline.job import Finished
     from edgepipe.pipeline.run import Listener, Planned
 
 ARTIFACTS = Path("artifacts")
+_UNTIMED = "not timed, since a gate on counts fails already"
 _UNKNOWN = ("tolerance", "rate")
 """Counts and clocks that only a pipeline measures."""
 
@@ -60,7 +62,8 @@ def run(
     """``root/NAME`` holds the bundle, ``report.json`` and ``report.html``, the same to be read.
 
     The verdicts are in the result. A failed gate raises nothing: look at ``exit_code`` or
-    ``report.verdicts``. Raises ConfigError for a wrong file, StageError where a step could not work.
+    ``report.verdicts``. Raises ConfigError for a wrong file, StageError for a step that could not
+    work.
     """
     from edgepipe import disk
     from edgepipe.config import load
@@ -133,26 +136,35 @@ def compare(  # noqa: PLR0913 - a call with settings, all of them by name
     """Two bundles measured side by side, now and here: ``old`` is the reference of ``new``.
 
     ``policy``: gates on counts and clocks with ``of = "new"`` and ``against = "old"``; its baseline
-    is not read. Without a policy there are no verdicts.
+    is not read. Counts are judged first: where one fails, nothing is timed, and gates on clocks are
+    inconclusive. Without a policy there are no verdicts.
     ``seconds``: how long to measure, at most. Raises BundleError for a bundle that is refused,
     UsageError for a gate on what is not measured here.
     """
-    from edgepipe.pipeline.duel import duel
+    from edgepipe.pipeline import duel
     from edgepipe.pipeline.run import Listener, asked
 
     rules = _policy(policy)
     gates = rules.gates if rules else ()
     _require_live(gates)
-    measured = duel(
+    measured = duel.duel(
         Path(old),
         Path(new),
         texts=texts,
         threads=threads,
         seconds=seconds,
         asked=asked(gates, "old"),
+        worth_timing=lambda counts: not _fails(gates, counts),
         progress=(listener or Listener()).progress,
     )
-    return _with_verdicts(measured, gates, baselines.NONE, None)
+    untimed = "" if duel.SPEED in measured.measured else _UNTIMED
+    return _with_verdicts(measured, gates, baselines.NONE, None, untimed=untimed)
+
+
+def _fails(gates: Sequence[Gate], counts: CountsReport) -> bool:
+    """A gate on counts fails: the answer is there before any clock runs."""
+    exact = [gate for gate in gates if gate.tier == "counts"]
+    return exit_code(judge(exact, {"counts": counts})) == ExitCode.GATE_FAILED
 
 
 def _require_live(gates: Sequence[Gate]) -> None:
@@ -191,8 +203,13 @@ def _place(given: str | Path | None, rules: Policy | None, report: Path) -> Path
 
 
 def _with_verdicts(
-    report: RunReport, gates: tuple[Gate, ...], known: Baselines, path: Path | None
+    report: RunReport,
+    gates: tuple[Gate, ...],
+    known: Baselines,
+    path: Path | None,
+    *,
+    untimed: str = "",
 ) -> Judged:
-    verdicts = tuple(judge(gates, report.measured, known))
+    verdicts = tuple(judge(gates, report.measured, known, untimed=untimed))
     whole = report.model_copy(update={"gates": gates, "verdicts": verdicts})
     return Judged(report=whole, baseline=known.newest, path=path)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edgepipe import api
 from edgepipe.errors import ConfigError, ExitCode, UsageError
+from edgepipe.measure.records import CountsReport
 from edgepipe.pipeline.gate import AccuracyGate
 from edgepipe.pipeline.report import RunReport
 from edgepipe.stage import Asked
@@ -153,6 +155,26 @@ def test_two_bundles_are_judged_on_what_was_measured_just_now(
     bare = api.compare("a", "b", texts=["x"], threads=2)
     assert (bare.report.verdict, bare.exit_code) == ("no gates", ExitCode.OK)
     assert asked == [(Asked("new", 0.8, 0.95),), ()]
+
+
+def test_what_fails_by_counting_is_not_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worth: list[bool] = []
+
+    def duel(*_: Path, worth_timing: Callable[[CountsReport], bool], **_given: object) -> RunReport:
+        worth.append(worth_timing(counts("new")))
+        return whole(counts("new"))
+
+    monkeypatch.setattr("edgepipe.pipeline.duel.duel", duel)
+    clocks = "measure = 'latency'\nagainst = 'old'\nmax_slowdown = 0.25"
+    heavy = rules(tmp_path / "heavy.toml", clocks, "measure = 'weights'\nmax_bytes = 99")
+    found = api.compare("a", "b", policy=heavy)
+    assert [verdict.outcome for verdict in found.report.verdicts] == ["inconclusive", "fail"]
+    assert "a gate on counts fails already" in found.report.verdicts[0].why
+    light = rules(tmp_path / "light.toml", clocks, "measure = 'weights'\nmax_bytes = 100")
+    api.compare("a", "b", policy=light)
+    assert worth == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from edgepipe.measure.machine import machine
 from edgepipe.measure.records import ArmCounts, BenchmarkReport, CountsReport
 from edgepipe.measure.rounds import Conditions, Progress, Texts, silent
 from edgepipe.measure.stopping import Limit
-from edgepipe.pipeline.report import RunReport
+from edgepipe.pipeline.report import Measured, RunReport
 from edgepipe.runtime.choose import choose
 from edgepipe.runtime.cpu import cpu_features
 from edgepipe.runtime.manifest import MANIFEST, Manifest, Variant, needed, read
@@ -61,6 +61,12 @@ class _Side:
         return replace(arm, digest=self.digest, bytes=sum(self.files.values()))
 
 
+def _always(counts: CountsReport) -> bool:
+    """Whatever was counted, it is worth timing."""
+    del counts
+    return True
+
+
 def duel(  # noqa: PLR0913 (one call, everything named)
     old: Path,
     new: Path,
@@ -69,6 +75,7 @@ def duel(  # noqa: PLR0913 (one call, everything named)
     threads: int = 1,
     seconds: float = 60.0,
     asked: tuple[Asked, ...] = (),
+    worth_timing: Callable[[CountsReport], bool] = _always,
     progress: Progress = silent,
 ) -> RunReport:
     """A report with the counts and clocks of two bundles or OnnxModel folders, not judged.
@@ -76,7 +83,8 @@ def duel(  # noqa: PLR0913 (one call, everything named)
     Its steps are ``counts`` and ``speed``, their models ``old``, the reference, and ``new``: of
     each the variant that ``auto`` takes on this CPU. Clocks run on ``texts``, or the golden ones of
     ``old``, for at most ``seconds`` or as long as the least takes (four process rounds with eight
-    blocks), and end when every limit of ``asked`` is decided. Raises UsageError for what is no
+    blocks), and end when every limit of ``asked`` is decided. Where the counts are not
+    ``worth_timing`` there is no ``speed``. Raises UsageError for what is no
     bundle, without texts, or when the two do not answer the same question; DeviceError when one
     cannot run here; StageError when a child fails.
     """
@@ -86,8 +94,10 @@ def duel(  # noqa: PLR0913 (one call, everything named)
     if not chosen:
         raise UsageError("there are no texts to time the two models on")
     counts = _counts(sides, progress)
-    speed = _speed(sides, chosen, Conditions(
-        threads=threads, budget=replace(GATE, seconds=seconds)), asked, progress)  # fmt: skip
+    measured: dict[str, Measured] = {COUNTS: counts}
+    if worth_timing(counts):
+        conditions = Conditions(threads=threads, budget=replace(GATE, seconds=seconds))
+        measured[SPEED] = _speed(sides, chosen, conditions, asked, progress)
     return RunReport(
         name=f"{_title(old)} against {_title(new)}",
         task=sides[0].manifest.task,
@@ -97,7 +107,7 @@ def duel(  # noqa: PLR0913 (one call, everything named)
         machine=machine(),
         pipeline="",
         steps=(),
-        measured={COUNTS: counts, SPEED: speed},
+        measured=measured,
         gates=(),
     )
 

@@ -8,7 +8,7 @@ import pytest
 from edgepipe.bundle import layout
 from edgepipe.errors import BundleError, StageError, UsageError
 from edgepipe.measure import roofline
-from edgepipe.measure.records import Roofline
+from edgepipe.measure.records import CountsReport, Roofline
 from edgepipe.measure.rounds import Budget
 from edgepipe.pipeline import duel as module
 from edgepipe.pipeline.duel import duel, golden_texts
@@ -131,3 +131,10 @@ def test_what_is_no_bundle_is_refused(old: Path, tmp_path: Path) -> None:
 def test_a_limit_on_anything_but_the_new_one_is_refused(old: Path, quick: None) -> None:
     with pytest.raises(StageError, match="'int8', which is not timed"):
         duel(old, old, asked=(Asked("int8", 1.0, 0.95),))
+
+
+def test_what_is_not_worth_it_is_not_timed(old: Path, quick: None) -> None:
+    seen: list[CountsReport] = []
+    found = duel(old, old, worth_timing=lambda counts: bool(seen.append(counts)))
+    assert set(found.measured) == {"counts"}
+    assert seen == [found.measured["counts"]]

@@ -50,7 +50,8 @@ class ArmTimes(Record):
     """Offline, on batch calls with texts of mixed length, by wall time: the median call."""
     texts_per_cpu_second: float
     load_s: float
-    """From a bare interpreter to a loaded model, imports included: the median process."""
+    """From a bare interpreter to a loaded model, imports included: the median of those
+    processes that loaded alone."""
     peak_memory_bytes: int
     floor: Floor | None = None
     """None for what is no ONNX graph, and on CUDA."""

@@ -18,18 +18,26 @@ _FIND = {"accuracy": accuracy.find, "counts": counts.find, "clocks": clocks.find
 
 
 def judge(
-    gates: Iterable[Gate], measured: Mapping[str, Measured], baselines: Baselines = NONE
+    gates: Iterable[Gate],
+    measured: Mapping[str, Measured],
+    baselines: Baselines = NONE,
+    *,
+    untimed: str = "",
 ) -> list[Verdict]:
     """One verdict a gate, in order. ``measured``: reports by the name of their step.
+
+    ``untimed`` is the reason why there are no clocks: gates on them are inconclusive for it.
 
     Raises UsageError when no report holds what a gate asks for, or when report and baseline cannot
     be compared; BundleError when a report contradicts itself.
     """
     scene = Scene(measured, baselines)
-    return [verdict_on(gate, _finding(gate, scene)) for gate in gates]
+    return [verdict_on(gate, _finding(gate, scene, untimed)) for gate in gates]
 
 
-def _finding(gate: Gate, scene: Scene) -> Finding:
+def _finding(gate: Gate, scene: Scene, untimed: str) -> Finding:
+    if untimed and gate.tier == "clocks":
+        return Finding(value=None, low=None, high=None, doubt=untimed)
     try:
         return _FIND[gate.tier](gate, scene)
     except MissingBaselineError as error:
