@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from alarms_again import Gate, resampled
+from alarms_pairs import against_baselines
 
 from edgepipe import __version__, disk
 from edgepipe.measure.latency import GATE
@@ -24,7 +25,11 @@ def publish(gates: Sequence[Gate], given: argparse.Namespace) -> None:
     """``gate-alarms.json`` and ``.md`` hold the figures and where they are from; printed too."""
     kinds = sorted({(gate.condition, gate.slower) for gate in gates})
     rows = [
-        _row([g for g in gates if (g.condition, g.slower) == kind], given.resamples)
+        _row(
+            [g for g in gates if (g.condition, g.slower) == kind],
+            [g for g in gates if (g.condition, g.slower) == (kind[0], 0.0)],
+            given.resamples,
+        )
         for kind in kinds
     ]
     where = machine()
@@ -50,8 +55,9 @@ def publish(gates: Sequence[Gate], given: argparse.Namespace) -> None:
     print(text)
 
 
-def _row(gates: Sequence[Gate], resamples: int) -> Figures:
+def _row(gates: Sequence[Gate], unchanged: Sequence[Gate], resamples: int) -> Figures:
     again = resampled(gates, resamples)
+    pairs = against_baselines(gates, unchanged)
     seconds = [gate.seconds for gate in gates]
     rounds = [len(gate.log_ratios) for gate in gates]
     return {
@@ -59,6 +65,7 @@ def _row(gates: Sequence[Gate], resamples: int) -> Figures:
         "slower": gates[0].slower,
         "live": _rates([gate.outcome for gate in gates]),
         "resampled": _rates([gate.outcome for gate in again]),
+        "baseline": _rates(pairs) if pairs else None,
         "seconds": _spread(seconds),
         "rounds": _spread(rounds),
         "resampled_rounds": _spread([gate.rounds for gate in again]),
@@ -106,14 +113,20 @@ def _tables(rows: Sequence[Figures]) -> str:
          "process rounds"),
         map(_again, rows),
     )  # fmt: skip
+    pairs = _table(
+        ("cores", "made slower", "pairs", "passed", "failed", "inconclusive"),
+        (_words(row, "baseline") for row in rows if row["baseline"]),
+    )
     noise = _table(
         ("cores", "made slower", "mean ratio", "of a block", "of a process round", "of a gate",
          "of the sentinel"),
         map(_noises, rows),
     )  # fmt: skip
+    every = "every recorded run against every other one of the model as it was"
     return (
         f"Live gates:\n\n{live}\nResampled from their recorded process rounds and blocks:\n\n"
-        f"{again}\nStandard deviations of the logarithm of the ratio:\n\n{noise}\n"
+        f"{again}\nAgainst a baseline ({every}, both relative to the reference):\n\n{pairs}\n"
+        f"Standard deviations of the logarithm of the ratio:\n\n{noise}\n"
         f"Aims:\n\n{_table(('aim', 'live', 'resampled'), _aims(rows))}"
     )
 

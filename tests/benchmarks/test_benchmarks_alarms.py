@@ -81,6 +81,16 @@ def test_a_gate_on_the_limit_ends_when_that_is_known_or_time_is_up(script) -> No
     assert max(one.rounds for one in again.resampled(quiet, 50)) < 12
 
 
+def test_runs_are_paired_with_every_other_run_of_the_model_as_it_was(script) -> None:
+    again, pairs = script("alarms_again"), script("alarms_pairs")
+    as_it_was = [again.Gate(**gate) for gate in gates(0.0, "pass", 0.005, count=5)]
+    slower = [again.Gate(**gate) for gate in gates(0.2, "fail", 0.005, count=3)]
+    assert pairs.against_baselines(as_it_was, as_it_was) == ["pass"] * 20  # none with itself
+    assert pairs.against_baselines(slower, as_it_was) == ["fail"] * 15
+    doubtful = [again.Gate(**{**gate, "doubts": ["d"]}) for gate in gates(0.2, "fail", 0.005)]
+    assert set(pairs.against_baselines(doubtful, as_it_was)) == {"inconclusive"}
+
+
 def test_a_verdict_that_its_figures_do_not_bear_out_is_refused(script) -> None:
     again = script("alarms_again")
     with pytest.raises(SystemExit, match="gate 0 is not that of its figures"):
