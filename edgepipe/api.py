@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,9 +35,11 @@ class Judged:
     report: RunReport
     """With the gates that were judged and one verdict for each."""
     baseline: RunReport | None
-    """The newest earlier report, if one was given."""
+    """The earlier report that decided, if there is one: that of the clocks, where they have one."""
     path: Path | None
     """Of the report; None where it was measured just now."""
+    baseline_path: Path | None = None
+    """The file or folder of baselines that the caller or the policy names, if one does."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -118,9 +120,20 @@ def _judged(
         raise UsageError(
             f"{path}: no gates to judge; add [[gate]] tables to the pipeline file, or name a policy"
         )
-    place = _place(baseline, rules, path)
-    known = baselines.choose(place, baselines.read_all(place, found.name), found.machine)
-    return _with_verdicts(found, asked, known, path)
+    place = _place(baseline, rules)
+    given = place is not None
+    if place is None:
+        place = _beside(path)
+    known = baselines.find(
+        place,
+        found.name,
+        before=found.created,
+        machine=found.machine,
+        strict=given or any(map(baselines.since_baseline, asked)),
+    )
+    return replace(
+        _with_verdicts(found, asked, known, path), baseline_path=place if given else None
+    )
 
 
 def compare(  # noqa: PLR0913 - a call with settings, all of them by name
@@ -153,7 +166,7 @@ def compare(  # noqa: PLR0913 - a call with settings, all of them by name
         texts=texts,
         threads=threads,
         seconds=seconds,
-        asked=asked(gates, "old"),
+        asked=asked(gates, "old", {"new"}),
         worth_timing=lambda counts: not _fails(gates, counts),
         progress=(listener or Listener()).progress,
     )
@@ -190,14 +203,17 @@ def _policy(file: str | Path | None) -> Policy | None:
     return load_policy(file)
 
 
-def _place(given: str | Path | None, rules: Policy | None, report: Path) -> Path | None:
-    """Where the baseline is: a path that was asked for has to exist."""
+def _place(given: str | Path | None, rules: Policy | None) -> Path | None:
+    """Where the baseline is said to be: a path that was asked for has to exist."""
     if given is not None:
         if not Path(given).exists():
             raise UsageError(f"{given}: there is no such baseline, neither report nor folder")
         return Path(given)
-    if rules and rules.baseline:
-        return rules.baseline
+    return rules.baseline if rules else None
+
+
+def _beside(report: Path) -> Path | None:
+    """``baselines`` beside the folder of the report, where runs keep them."""
     beside = report.resolve().parent.parent / "baselines"
     return beside if beside.is_dir() else None
 
@@ -212,4 +228,4 @@ def _with_verdicts(
 ) -> Judged:
     verdicts = tuple(judge(gates, report.measured, known, untimed=untimed))
     whole = report.model_copy(update={"gates": gates, "verdicts": verdicts})
-    return Judged(report=whole, baseline=known.newest, path=path)
+    return Judged(report=whole, baseline=known.shown(gates), path=path)

@@ -188,6 +188,14 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(f".{path.name}.{ending}")
 
 
+def remove(path: Path) -> None:
+    """No file is left at ``path``, durably."""
+    if path.exists():
+        with _operation("remove", path):
+            path.unlink()
+        _sync_folder(path.parent)
+
+
 def remove_tree(path: Path) -> None:
     """Nothing is left at ``path``."""
     with _operation("remove", path):

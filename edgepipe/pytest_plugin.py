@@ -5,17 +5,18 @@
         assert edgepipe_gate.report.name == "reviews"
 
 A failed gate fails the test with a line a gate, and so does an inconclusive one, unless the marker
-or the ini option ``edgepipe_inconclusive`` says "skip". The body runs only if every gate passed.
+or the ini option ``edgepipe_inconclusive`` says "skip". The body runs only if every gate passed, of
+every marker that the test, its class and its module have.
 Paths are relative to pytest's rootdir. pytest loads this file in every run of every project, so it
 imports nothing but pytest; a report is read when a test asks for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -38,8 +39,7 @@ class _Asked:
     inconclusive: str
 
 
-_JUDGED = pytest.StashKey["Judged"]()
-_ASKED = pytest.StashKey[_Asked]()
+_JUDGED = pytest.StashKey[dict[_Asked, "Judged"]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,10 +64,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every marker is understood before any test runs; UsageError names those that are not."""
     wrong = []
     for item in items:
-        marker = item.get_closest_marker(NAME)
-        if marker is not None:
+        for marker in item.iter_markers(NAME):
             try:
-                item.stash[_ASKED] = _asked(marker, item.config)
+                _asked(marker, item.config)
             except (TypeError, ValueError) as error:
                 wrong.append(f"{item.nodeid}: {error}; use it as {_USE}")
     if wrong:
@@ -75,53 +74,104 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> object:
-    """A marked test fails, or is skipped, before its body unless every gate passed."""
-    if _ASKED in item.stash:
-        _decide(_judged(item), item.stash[_ASKED].inconclusive)
-    return (yield)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A marked test fails, or is skipped, before its body unless every gate passed.
+
+    Of every marker: its own, those of its class and module, and those that a fixture added. What
+    the body itself adds is judged after it.
+    """
+    _decide(item)
+    returned = yield
+    _decide(item)
+    return returned
 
 
 @pytest.fixture
 def edgepipe_gate(request: pytest.FixtureRequest) -> Judged:
-    """What the marker of this test asks for, judged: ``report.verdicts``, ``exit_code``."""
-    if _ASKED not in request.node.stash:
+    """What the closest marker of this test asks for, judged: ``report.verdicts``, ``exit_code``."""
+    every = _every(request.node)
+    if not every:
         pytest.fail(f"the fixture {NAME} needs a marker on its test: {_USE}", pytrace=False)
-    return _judged(request.node)
+    return _judged(request.node, every[0])
 
 
-def _judged(item: pytest.Item) -> Judged:
+def _every(item: pytest.Item) -> list[_Asked]:
+    """What the markers that ``item`` has by now ask for, the closest first."""
+    wrong = ""
+    try:
+        return [_asked(marker, item.config) for marker in item.iter_markers(NAME)]
+    except (TypeError, ValueError) as error:
+        wrong = f"{error}; use it as {_USE}"  # a marker that a fixture added
+    return _fail(wrong)
+
+
+def _judged(item: pytest.Item, asked: _Asked) -> Judged:
     """Judged once a test, whether the fixture or the marker comes first."""
-    if _JUDGED not in item.stash:
-        item.stash[_JUDGED] = _judge(item.stash[_ASKED])
-    return item.stash[_JUDGED]
+    known = item.stash.setdefault(_JUDGED, {})
+    if asked not in known:
+        known[asked] = _judge(asked)
+    return known[asked]
 
 
 def _judge(asked: _Asked) -> Judged:
     from edgepipe.errors import EdgepipeError, MissingDependencyError
 
+    wrong = ""
     try:
         from edgepipe import api
 
         return api.judged(asked.report, policy=asked.policy, baseline=asked.baseline)
     except EdgepipeError as error:
-        pytest.fail(f"{NAME}: {error}", pytrace=False)
+        wrong = f"{NAME}: {error}"
     except ModuleNotFoundError as error:
-        missing = MissingDependencyError(error.name or "a package", "cli", NAME)
-        pytest.fail(str(missing), pytrace=False)
+        wrong = str(MissingDependencyError(error.name or "a package", "cli", NAME))
+    return _fail(wrong)
 
 
-def _decide(judged: Judged, inconclusive: str) -> None:
+def _fail(told: str) -> NoReturn:
+    """Outside of any ``except``: pytest shows the error that is being handled as it is, raw."""
+    pytest.fail(_printable(told.splitlines()), pytrace=False)
+
+
+def _decide(item: pytest.Item) -> None:
+    """Fail or skip for the gates of every marker that did not pass, a line a gate."""
+    told: list[str] = []
+    skip = True
+    for asked in _every(item):
+        judged = _judged(item, asked)
+        told += _told(judged)
+        skip = skip and _may_skip(judged, asked.inconclusive)
+    if not told:
+        return
+    if skip:
+        pytest.skip(_printable(told))
+    pytest.fail(_printable(told), pytrace=False)
+
+
+def _told(judged: Judged) -> list[str]:
+    """Nothing if every gate passed."""
     from edgepipe.errors import ExitCode
     from edgepipe.present import words
 
     if judged.exit_code == ExitCode.OK:
-        return
+        return []
     open_gates = [verdict for verdict in judged.report.verdicts if verdict.outcome != "pass"]
-    told = "\n".join((words.headline(judged.report), *map(words.sentence, open_gates)))
-    if judged.exit_code == ExitCode.INCONCLUSIVE and inconclusive == "skip":
-        pytest.skip(told)
-    pytest.fail(told, pytrace=False)
+    return [words.headline(judged.report), *map(words.sentence, open_gates)]
+
+
+def _may_skip(judged: Judged, inconclusive: str) -> bool:
+    from edgepipe.errors import ExitCode
+
+    if judged.exit_code == ExitCode.INCONCLUSIVE:
+        return inconclusive == "skip"
+    return judged.exit_code == ExitCode.OK
+
+
+def _printable(lines: list[str]) -> str:
+    """Nothing in a report can act on the terminal or the CI job that shows the lines."""
+    from edgepipe.present import terminal
+
+    return "\n".join(map(terminal.line, lines))
 
 
 def _asked(marker: pytest.Mark, config: pytest.Config) -> _Asked:

@@ -19,7 +19,9 @@ INSTALL, JUDGE = ACTION["runs"]["steps"]
 CANARY = '"; touch canary; echo "$(touch canary)`touch canary`'
 
 
-def run(step: dict, folder: Path, inputs: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run(
+    step: dict, folder: Path, inputs: dict[str, str], *, summary: bool = True
+) -> subprocess.CompletedProcess[str]:
     """A step as the runner starts it, its expressions replaced in ``env`` only."""
     given = {name: spec.get("default", "") for name, spec in ACTION["inputs"].items()} | inputs
     env = {
@@ -32,7 +34,8 @@ def run(step: dict, folder: Path, inputs: dict[str, str]) -> subprocess.Complete
         cwd=folder, capture_output=True, text=True, check=False,
         env={
             **env, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "TMPDIR": str(folder / "tmp"),
-            "GITHUB_STEP_SUMMARY": str(folder / "summary.md"), "PYTHONPATH": str(ROOT),
+            **({"GITHUB_STEP_SUMMARY": str(folder / "summary.md")} if summary else {}),
+            "PYTHONPATH": str(ROOT), "RUNNER_TEMP": str(folder / "runner"),
             "GITHUB_OUTPUT": str(folder / "output"), "GITHUB_ACTION_PATH": "/the/action",
         },
     )  # fmt: skip
@@ -46,7 +49,9 @@ def workspace(tmp_path: Path) -> Path:
     (tmp_path / "bin").mkdir()
     for name, line in {
         "edgepipe": f'exec {sys.executable} -m edgepipe "$@"',
-        "python": 'printf "%s\\n" "$@"',
+        "python": 'for place in "$@"; do :; done; mkdir -p "$place/bin"; cp "$0.venv" '
+        '"$place/bin/python"; echo "$@"',
+        "python.venv": 'printf "%s\\n" "$@"',
     }.items():
         (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{line}\n")
         (tmp_path / "bin" / name).chmod(0o755)
@@ -78,13 +83,56 @@ def test_the_exit_code_and_the_summary_are_those_of_the_gate(workspace: Path, ou
     assert list((workspace / "tmp").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["report", "policy", "baseline", "junit"])
+def test_all_outputs_come_of_one_judgement(workspace: Path) -> None:
+    inputs = {"report": "new.json", "markdown": "m.md", "html": "p.html", "markdown-limit": "1200"}
+    done = run(JUDGE, workspace, inputs)
+    assert done.returncode == 5
+    made = (workspace / "m.md").read_text()
+    assert len(made.encode()) <= 1200
+    assert (workspace / "summary.md").read_text() == "before\n" + made
+    assert (workspace / "p.html").read_text().startswith("<!doctype html>")
+
+
+def test_without_a_summary_the_exit_code_is_the_same(workspace: Path) -> None:
+    inputs = {"report": "new.json", "policy": "pass.toml", "markdown": "-"}
+    done = run(JUDGE, workspace, inputs, summary=False)
+    assert done.returncode == 0
+    assert (workspace / "output").read_text() == "exit-code=0\n"
+
+
+def test_a_summary_that_cannot_be_written_takes_no_verdict_away(workspace: Path) -> None:
+    (workspace / "summary.md").unlink()
+    (workspace / "summary.md").mkdir()
+    done = run(JUDGE, workspace, {"report": "new.json", "policy": "fail.toml"})
+    assert done.returncode == 4
+    assert (workspace / "output").read_text() == "exit-code=4\n"
+
+
+def test_an_old_markdown_is_no_summary_of_a_call_that_did_not_judge(workspace: Path) -> None:
+    (workspace / "m.md").write_text("PASS\n")
+    done = run(JUDGE, workspace, {"report": "absent.json", "markdown": "m.md"})
+    assert done.returncode == 2
+    assert "PASS" not in (workspace / "summary.md").read_text()
+    assert not (workspace / "m.md").exists()
+
+
+def test_the_gate_of_the_environment_that_was_made_is_the_one_that_judges(workspace: Path) -> None:
+    place = workspace / "runner" / "edgepipe-gate" / "bin"
+    place.mkdir(parents=True)
+    (place / "edgepipe").write_text("#!/bin/sh\nexit 42\n")
+    (place / "edgepipe").chmod(0o755)
+    assert run(JUDGE, workspace, {"report": "new.json"}).returncode == 42
+    installed = {"report": "new.json", "version": "installed"}
+    assert run(JUDGE, workspace, installed).returncode == 5
+
+
+@pytest.mark.parametrize("name", ["report", "policy", "baseline", "junit", "markdown", "html"])
 @pytest.mark.parametrize("value", [CANARY, "--help", "-", "a b\nc"], ids=range(4))
 def test_no_input_becomes_code_or_an_option(workspace: Path, name: str, value: str) -> None:
     done = run(JUDGE, workspace, {"report": "new.json", "policy": "fail.toml", name: value})
     assert not (workspace / "canary").exists()
     assert "Usage:" not in done.stdout
-    if name != "junit":
+    if name in {"report", "policy", "baseline"}:
         assert done.returncode == 2
         summary = (workspace / "summary.md").read_text()
         assert summary == "before\nedgepipe gate could not judge (exit code 2); see the log.\n"
@@ -105,5 +153,7 @@ def test_no_input_becomes_code_or_an_option(workspace: Path, name: str, value: s
 def test_what_is_installed(workspace: Path, version: str, code: int, asked: str) -> None:
     done = run(INSTALL, workspace, {"report": "new.json", "version": version})
     assert done.returncode == code
-    assert done.stdout.splitlines()[-1:] == ([asked] if asked else [])
+    place = workspace / "runner" / "edgepipe-gate"
+    pip = ["-m", "pip", "install", "--quiet", "--constraint", "/the/action/constraints.txt", asked]
+    assert done.stdout.splitlines() == ([f"-m venv --clear {place}", *pip] if asked else [])
     assert not (workspace / "canary").exists()

@@ -83,6 +83,55 @@ def test_the_baseline_that_is_named_comes_before_the_policys_and_that_before_any
     assert [verdict.outcome for verdict in named] == ["fail", "pass", "pass"]
 
 
+def test_a_report_does_not_pass_against_itself(place: Path) -> None:
+    report, policy = place / "reviews" / "report.json", place / "rules.toml"
+    (place / "baselines" / "old.json").write_bytes(report.read_bytes())
+    found = api.judged(report, policy=policy)
+    assert [verdict.outcome for verdict in found.report.verdicts] == ["inconclusive"] * 3
+    assert "is earlier than the report itself" in found.report.verdicts[0].why
+    assert found.baseline is None
+    with pytest.raises(UsageError, match=r"report\.json is of 2026-02-01T00:00:00Z, no earlier"):
+        api.judged(report, policy=policy, baseline=report)
+
+
+def test_two_reports_the_wrong_way_round_are_refused(place: Path) -> None:
+    new, old = place / "reviews" / "report.json", place / "baselines" / "old.json"
+    assert api.judged(new, policy=place / "rules.toml", baseline=old).baseline is not None
+    with pytest.raises(UsageError, match=r"no earlier than .*swap the two"):
+        api.judged(old, policy=place / "rules.toml", baseline=new)
+
+
+def test_the_baseline_of_the_clocks_is_shown_and_where_it_was_looked_for(place: Path) -> None:
+    report, policy = place / "reviews" / "report.json", place / "rules.toml"
+    later = "2026-01-15T00:00:00Z"
+    every = (validation(), counts(), benchmark(RATIOS))
+    whole(*every, created=later, machine=OTHER_MACHINE).write(place / "baselines" / "z.json")
+    found = api.judged(report, policy=policy)
+    assert found.baseline is not None
+    assert found.baseline.created == "2026-01-01T00:00:00Z"
+    assert found.baseline_path is None
+    notes = [verdict.note for verdict in found.report.verdicts]
+    assert notes[0].endswith(f"the baseline is z.json of {later}")
+    assert notes[1].endswith(
+        "the baseline is old.json of 2026-01-01T00:00:00Z of Some CPU, 2 cores"
+    )
+    own = api.judged(report, baseline=place / "baselines")
+    assert own.baseline is not None
+    assert (own.baseline.created, own.baseline_path) == (later, place / "baselines")
+
+
+def test_what_nobody_asked_for_ends_no_verdict(place: Path) -> None:
+    """The gate is against the reference; the folder beside the run is for what changed, only."""
+    report, folder = place / "reviews" / "report.json", place / "baselines"
+    (folder / "old.json").write_text('{"schema": 1, "name": "reviews"}')
+    found = api.judged(report)
+    assert (found.report.verdict, found.baseline) == ("inconclusive", None)
+    with pytest.raises(UsageError, match=r"old\.json has schema 1"):
+        api.judged(report, baseline=folder)
+    with pytest.raises(UsageError, match=r"old\.json has schema 1"):
+        api.judged(report, policy=place / "rules.toml")
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
@@ -141,7 +190,8 @@ def test_two_bundles_are_judged_on_what_was_measured_just_now(
         assert (old, new, given["texts"], given["threads"]) == (Path("a"), Path("b"), ["x"], 2)
         speed = benchmark(RATIOS, name="new")
         reference = speed.reference.model_copy(update={"name": "old"})
-        return whole(counts("new"), speed.model_copy(update={"reference": reference}))
+        timed = speed.model_copy(update={"reference": reference})
+        return whole().model_copy(update={"measured": {"counts": counts("new"), "speed": timed}})
 
     monkeypatch.setattr("edgepipe.pipeline.duel.duel", duel)
     policy = rules(

@@ -251,6 +251,9 @@ def test_after_a_kill_at_any_moment_recovery_gives_one_whole_folder(
 
 def test_removing_what_is_not_there_is_done(tmp_path: Path) -> None:
     disk.remove_tree(tmp_path / "absent")
+    disk.remove(tmp_path / "absent")
+    (tmp_path / "file").write_text("x")
+    disk.remove(tmp_path / "file")
     disk.remove_tree(folder(tmp_path / "there", a="x"))
     assert names(tmp_path) == []
 

@@ -118,6 +118,103 @@ def test_the_ini_option_decides_for_all_and_a_marker_for_itself(project: pytest.
     run(project).assert_outcomes(skipped=1, failed=2)
 
 
+def test_every_marker_is_judged_and_not_the_closest_alone(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import pytest
+        mark = pytest.mark.edgepipe_gate
+        good = mark("new.json", policy="pass.toml")
+        bad = mark("new.json", policy="fail.toml")
+        unsure = mark("new.json", policy="inconclusive.toml", inconclusive="skip")
+
+        @bad
+        @good
+        def test_upper(edgepipe_gate): raise SystemExit("the body must not run")
+
+        @good
+        @bad
+        def test_lower(): raise SystemExit("the body must not run")
+
+        @unsure
+        @bad
+        def test_failure_outweighs(): raise SystemExit("the body must not run")
+
+        @good
+        @unsure
+        def test_skipped(): raise SystemExit("the body must not run")
+
+        @good
+        @mark("new.json", policy="pass.toml", baseline="old.json")
+        def test_both_pass(edgepipe_gate): assert edgepipe_gate.baseline is not None
+
+        @bad
+        class TestClass:
+            @good
+            def test_of_class(self): raise SystemExit("the body must not run")
+        """
+    )
+    result = run(project)
+    result.assert_outcomes(passed=1, failed=4, skipped=1)
+    result.stdout.fnmatch_lines_random(["SKIPPED * INCONCLUSIVE: 1 of 1 gate cannot be decided*"])
+
+
+def test_a_marker_that_is_added_later_is_judged_too(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import pytest
+        mark = pytest.mark.edgepipe_gate
+
+        @pytest.fixture
+        def bad(request): request.node.add_marker(mark("new.json", policy="fail.toml"))
+
+        @pytest.fixture
+        def wrong(request): request.node.add_marker(mark(reprot="new.json"))
+
+        def test_added(bad): raise SystemExit("the body must not run")
+
+        @mark("new.json", policy="pass.toml")
+        def test_added_to_another(edgepipe_gate, bad): raise SystemExit("the body must not run")
+
+        def test_added_wrong(wrong): raise SystemExit("the body must not run")
+
+        def test_added_by_the_body(request):
+            request.node.add_marker(mark("new.json", policy="fail.toml"))
+        """
+    )
+    result = run(project)
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines(["*unexpected keyword argument 'reprot'; use it as @pytest.*"])
+
+
+def test_a_report_cannot_give_orders_to_the_terminal(project: pytest.Pytester) -> None:
+    odd = "int8\x1b[2J\u202e ##[error]x"
+    whole = reports.made()
+    gate = reports.GATE.model_copy(update={"of": odd})
+    found = whole.measured["accuracy"]
+    arm = found.candidates[0].model_copy(update={"name": odd})
+    compared = found.comparisons[0].model_copy(update={"candidate": odd})
+    found = found.model_copy(update={"candidates": (arm,), "comparisons": (compared,)})
+    whole.model_copy(update={"measured": {"accuracy": found}, "gates": (gate,)}).write(
+        project.path / "odd.json"
+    )
+    project.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.edgepipe_gate("odd.json")
+        def test_odd(): pass
+
+        @pytest.mark.edgepipe_gate("absent\\x1b[2J.json")
+        def test_absent(): pass
+        """
+    )
+    out = run(project, "--color=no", "--tb=short").stdout.str()
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert "##[" not in out
+    assert r"int8\x1b[2J\u202e #\x23[error]x against teacher" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edgepipe.bundle.printable import printable
-from edgepipe.cli.console import emit, lines, table
+from edgepipe.cli.console import lines, table
 from edgepipe.cli.gate import tell
-from edgepipe.cli.outputs import Outputs, call_of, outputs_options
+from edgepipe.cli.outputs import Outputs, call_of, emit_json, outputs_options
 from edgepipe.cli.summary import print_models
 from edgepipe.errors import ExitCode, UsageError
 
@@ -68,7 +68,8 @@ def command(  # noqa: PLR0913, PLR0917 - click's way
     faster B is than A and what each weighs. With --policy it judges that; gates name A "old" and B
     "new".
 
-    Exit code with --policy: 0 every gate passed, 4 one failed, 5 undecided.
+    Exit code with --policy: 0 every gate passed, 4 one failed, 5 undecided. The files asked for
+    are removed first, so that no other code leaves those of an earlier call.
     """
     live = _Live(texts=texts, threads=threads, seconds=seconds)
     outputs.check(a, b, policy, texts)
@@ -85,6 +86,8 @@ def command(  # noqa: PLR0913, PLR0917 - click's way
 def _is_model(path: Path) -> bool:
     if not path.exists():
         raise UsageError(f"{path}: there is neither a report nor a bundle")
+    if zipfile.is_zipfile(path):
+        raise UsageError(f"{path} is packed: unpack it first, with edgepipe unpack {path}")
     return path.is_dir()
 
 
@@ -94,32 +97,35 @@ def _reports(a: Path, b: Path, policy: Path | None, outputs: Outputs) -> int:
         from edgepipe import api
 
         again = call_of("gate", [b], {"policy": policy, "baseline": a})
-        return tell(api.judged(b, policy=policy, baseline=a), outputs, again)
+        return tell(api.judged(b, policy=policy, baseline=a), outputs, again, policy)
     from edgepipe.pipeline import report as reports
+    from edgepipe.present.judged_by import judged_by
 
     if outputs.junit is not None:
         raise UsageError("--junit holds a test a gate: give --policy FILE with the gates")
     before, after = reports.read(a), reports.read(b)
-    outputs.write(after, before, (), judged=False)
+    by = judged_by(b, None, a)
+    outputs.write(after, before, (), judged=False, by=by)
     if outputs.as_json:
         from edgepipe.present.result import result
 
-        emit(result(after, before, judged=False))
+        emit_json(result(after, before, judged=False, by=by))
     elif not outputs.on_stdout:
         _print_changes(after, before)
     return ExitCode.OK
 
 
 def _print_changes(after: RunReport, before: RunReport) -> None:
+    from edgepipe.present import terminal
     from edgepipe.present.changes import changes, missing
 
     rows = (
         (f"{c.model}: {c.what}", c.shown(c.before), c.shown(c.after), c.why or c.difference)
         for c in changes(after, before)
     )
-    table(("figure", "A", "B", "difference"), ([*map(printable, row)] for row in rows))
+    table(("figure", "A", "B", "difference"), ([*map(terminal.line, row)] for row in rows))
     for line in missing(after, before):
-        click.echo(f"note: {printable(line)}")
+        click.echo(f"note: {terminal.line(line)}")
 
 
 def _models(a: Path, b: Path, policy: Path | None, live: _Live, outputs: Outputs) -> int:
@@ -138,7 +144,7 @@ def _models(a: Path, b: Path, policy: Path | None, live: _Live, outputs: Outputs
     if not outputs.on_stdout:
         print_models(judged.report)
     again = call_of("compare", [a, b], {"policy": policy, **vars(live)})
-    return tell(judged, outputs, again)
+    return tell(judged, outputs, again, policy)
 
 
 def _lines(file: Path | None) -> list[str] | None:

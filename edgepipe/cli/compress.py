@@ -30,7 +30,11 @@ def command(
     artifacts: Path,
     outputs: Outputs,
 ) -> int:
-    """Write a pipeline file as init does, and run it: MODEL and data in, a bundle out."""
-    outputs.check(request.data, output)
-    file = write_recipe(request, output, force=force)
+    """Write a pipeline file as init does, and run it: MODEL and data in, a bundle out.
+
+    The files asked for are removed first, as by run.
+    """
+    target = output or Path(f"{request.data.stem or 'pipeline'}.toml")  # as init names it
+    outputs.check(request.data, request.validation, request.test, target)
+    file = write_recipe(request, target, force=force)
     return run_file(file, artifacts, outputs)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgepipe.cli.console import emit
-from edgepipe.cli.outputs import Outputs, call_of, outputs_options
+from edgepipe.cli.outputs import Outputs, call_of, emit_json, outputs_options
 from edgepipe.cli.summary import print_verdicts
 
 if TYPE_CHECKING:
@@ -37,17 +36,20 @@ def command(report: Path, policy: Path | None, baseline: Path | None, outputs: O
 
     outputs.check(report, policy, baseline)
     judged = api.judged(report, policy=policy, baseline=baseline)
-    again = call_of("gate", [report], {"policy": policy, "baseline": baseline})
-    return tell(judged, outputs, again)
+    again = call_of("gate", [report], {"policy": policy, "baseline": judged.baseline_path})
+    return tell(judged, outputs, again, policy)
 
 
-def tell(judged: Judged, outputs: Outputs, again: list[str]) -> int:
+def tell(judged: Judged, outputs: Outputs, again: list[str], policy: Path | None) -> int:
     """The outputs are written, the verdicts printed; the exit code is returned."""
-    outputs.write(judged.report, judged.baseline, again, judged=True)
+    from edgepipe.present.judged_by import judged_by
+
+    by = judged_by(judged.path, policy, judged.baseline_path)
+    outputs.write(judged.report, judged.baseline, again, judged=True, by=by)
     if outputs.as_json:
         from edgepipe.present.result import result
 
-        emit(result(judged.report, judged.baseline))
+        emit_json(result(judged.report, judged.baseline, by=by))
     else:
         print_verdicts(judged.report, err=outputs.on_stdout)
     return judged.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgepipe.cli.console import json_text
 from edgepipe.errors import UsageError
 
 if TYPE_CHECKING:
     from edgepipe.pipeline.report import RunReport
+    from edgepipe.present.judged_by import JudgedBy
 
 STDOUT = Path("-")
 _FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
@@ -27,6 +30,8 @@ class Outputs:
     markdown: Path | None = None
     html: Path | None = None
     as_json: bool = False
+    markdown_limit: int | None = None
+    """Bytes; None is what a job's summary takes."""
 
     @property
     def on_stdout(self) -> bool:
@@ -34,9 +39,10 @@ class Outputs:
         return self.as_json or STDOUT in (self.junit, self.markdown, self.html)
 
     def check(self, *inputs: Path | None) -> None:
-        """UsageError unless every output can be written, to a place of its own.
+        """Every output can be written, to a place of its own, and none is left of an earlier call.
 
-        Asked before any work is done. ``inputs`` are never written over.
+        Asked before any work is done, so that a call that ends early leaves no verdict of another
+        behind. ``inputs`` are never written over. Raises UsageError, and nothing is removed then.
         """
         asked = [path for path in (self.junit, self.markdown, self.html) if path is not None]
         if [*asked, *([STDOUT] if self.as_json else [])].count(STDOUT) > 1:
@@ -52,35 +58,58 @@ class Outputs:
                 raise UsageError(f"{path} is asked for as two outputs; give each its own file")
             if place in kept:
                 raise UsageError(f"{path} is read here; write the output to another file")
+        for path in files:
+            _remove(path)
 
     def write(
-        self, report: RunReport, baseline: RunReport | None, again: Sequence[str], *, judged: bool
+        self,
+        report: RunReport,
+        baseline: RunReport | None,
+        again: Sequence[str],
+        *,
+        judged: bool,
+        by: JudgedBy,
     ) -> None:
         """Every output that was asked for is written, JSON excepted.
 
-        ``again`` is the command line that judges once more. Not ``judged``: compared only.
+        ``again`` is the command line that judges once more, ``by`` the files that were judged. Not
+        ``judged``: compared only.
         """
-        for path, text in self._texts(report, baseline, again, judged=judged):
+        for path, text in self._texts(report, baseline, again, judged=judged, by=by):
             if path == STDOUT:
-                click.echo(text, nl=False)
+                click.echo(text if path == self.markdown else _for_log(text), nl=False)
             else:
                 _write(path, text)
 
     def _texts(
-        self, report: RunReport, baseline: RunReport | None, again: Sequence[str], *, judged: bool
+        self,
+        report: RunReport,
+        baseline: RunReport | None,
+        again: Sequence[str],
+        *,
+        judged: bool,
+        by: JudgedBy,
     ) -> list[tuple[Path, str]]:
         """Each made before any is written."""
         made = []
         if self.junit:
             from edgepipe.present.junit import junit
 
-            made.append((self.junit, junit(report)))
+            made.append((self.junit, junit(report, by)))
         if self.markdown:
-            made.append((self.markdown, _markdown(report, baseline, again, judged=judged)))
+            from edgepipe.present.markdown import LIMIT, compared, markdown
+
+            limit = self.markdown_limit or LIMIT
+            text = (
+                compared(report, baseline, limit=limit)
+                if baseline is not None and not judged
+                else markdown(report, baseline, again=shlex.join(again), by=by, limit=limit)
+            )
+            made.append((self.markdown, text))
         if self.html:
             from edgepipe.present.page import page
 
-            made.append((self.html, page(report, baseline)))
+            made.append((self.html, page(report, baseline, judged=judged, by=by)))
         return made
 
 
@@ -89,6 +118,12 @@ def outputs_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("--junit", type=_FILE, metavar="FILE", help="Write JUnit XML: a test a gate.")
     @click.option("--markdown", type=_FILE, metavar="FILE", help="Write Markdown, for a summary.")
+    @click.option(
+        "--markdown-limit",
+        type=click.IntRange(min=1000),
+        metavar="BYTES",
+        help="Cut it at the end of a line.  [default: 1024000, of a job's summary]",
+    )
     @click.option("--html", type=_FILE, metavar="FILE", help="Write one self-contained page.")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
     @functools.wraps(command)
@@ -107,16 +142,26 @@ def call_of(command: str, paths: Sequence[Path], options: Mapping[str, object]) 
     return words
 
 
-def _markdown(
-    report: RunReport, baseline: RunReport | None, again: Sequence[str], *, judged: bool
-) -> str:
-    import shlex
+def emit_json(value: object) -> None:
+    """``value`` as JSON on stdout, with nothing in it that a CI job would take for a command."""
+    from edgepipe.present import terminal
 
-    from edgepipe.present.markdown import compared, markdown
+    click.echo(terminal.json_lines(json_text(value, indent=2)))
 
-    if baseline is not None and not judged:
-        return compared(report, baseline)
-    return markdown(report, baseline, again=shlex.join(again))
+
+def _for_log(text: str) -> str:
+    from edgepipe.present import terminal
+
+    return terminal.markup_lines(text)
+
+
+def _remove(path: Path) -> None:
+    """No file is at ``path``; a device is left alone."""
+    try:
+        if path.is_file():
+            path.unlink()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written anew: {error.strerror}") from error
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgepipe.bundle.printable import printable
 from edgepipe.cli.console import table
-from edgepipe.present import words
+from edgepipe.present import terminal, words
 
 if TYPE_CHECKING:
     from edgepipe.pipeline.report import RunReport
@@ -22,7 +21,7 @@ def print_summary(report: RunReport, path: Path, bundles: Sequence[Path]) -> Non
 
     print_models(report)
     for remark in remarks(report):
-        click.echo(f"note: {printable(remark)}")
+        click.echo(f"note: {terminal.line(remark)}")
     print_verdicts(report)
     for bundle in bundles:
         click.echo(f"bundle:  {bundle}")
@@ -33,11 +32,12 @@ def print_summary(report: RunReport, path: Path, bundles: Sequence[Path]) -> Non
 def print_verdicts(report: RunReport, *, err: bool = False) -> None:
     """One line a gate, the parts of those that did not pass, then all of them in one word."""
     for verdict in report.verdicts:
-        click.echo(printable(words.sentence(verdict)), err=err)
+        click.echo(terminal.line(words.sentence(verdict)), err=err)
         if verdict.outcome != "pass":
             for part in verdict.details:
-                click.echo(f"             - {printable(part)}", err=err)
-    click.echo(f"verdict: {report.verdict}", err=err)
+                click.echo(f"             - {terminal.line(part)}", err=err)
+    why = "" if report.gates or report.pipeline else ": no policy was given"
+    click.echo(f"verdict: {report.verdict}{why}", err=err)
 
 
 def print_models(report: RunReport) -> None:
@@ -46,4 +46,4 @@ def print_models(report: RunReport) -> None:
 
     columns, rows = models.table(report)
     if rows:
-        table(columns, ([printable(cell) for cell in row] for row in rows))
+        table(columns, ([terminal.line(cell) for cell in row] for row in rows))

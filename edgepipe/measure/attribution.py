@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from edgepipe.artifacts import Dataset, Split
 from edgepipe.measure.logits import Predict
-from edgepipe.measure.records import ExplainedText, Explanation
+from edgepipe.measure.records import PROBABILITIES, Estimate, ExplainedText, Explanation
 from edgepipe.measure.resample import mean_estimate
+from edgepipe.measure.statistics import drop_bounds
 from edgepipe.measure.texts import drawn
 
 Floats = npt.NDArray[np.float64]
@@ -89,10 +90,26 @@ def explanation(
     return Explanation(
         method=METHOD,
         texts=len(found),
-        rank_agreement=mean_estimate(agreements, resamples=resamples, seed=seed),
+        rank_agreement=_widened(
+            mean_estimate(agreements, resamples=resamples, seed=seed), len(found)
+        ),
         same_top_word=float(np.mean(same)),
         examples=tuple(sorted(found, key=lambda text: text.rank_agreement)[:EXAMPLES]),
     )
+
+
+def _widened(found: Estimate, texts: int) -> Estimate:
+    """With lower bounds no nearer than what texts that were not drawn could cost, all unseen.
+
+    A bootstrap of texts that all agree is a point. Of ``texts`` without any that disagree, a share
+    of up to ``drop_bounds(0, 0, texts)`` may, and each may cost the whole range of correlations, 2.
+    """
+    levels = [p for p in PROBABILITIES if p < 0.5]  # noqa: PLR2004 (the middle)
+    lows = [
+        max(-1.0, min(low, found.value - 2 * drop_bounds(0, 0, texts, confidence=1 - p).high))
+        for low, p in zip(found.quantiles, levels, strict=False)
+    ]
+    return Estimate(value=found.value, quantiles=(*lows, *found.quantiles[len(lows) :]))
 
 
 def rank_agreement(reference: Floats, candidate: Floats) -> float:

@@ -281,7 +281,19 @@ def _doubts(session: Session) -> tuple[str, ...]:
     for index, arm in enumerate(session.arms):
         times = np.concatenate([told[index].times(clock).ravel() for told in session.rounds])
         doubts.append(stopping.coarse(times, arm.name))
+    if clock == "cpu":
+        reference = _wall_over_cpu(session, 0)
+        for index, arm in enumerate(session.arms[2:], start=2):
+            doubts.append(stopping.hidden(_wall_over_cpu(session, index), reference, arm.name))
     return tuple(filter(None, doubts))
+
+
+def _wall_over_cpu(session: Session, index: int) -> list[float]:
+    """The median over calls, by round."""
+    return [
+        float(np.median(told[index].times("wall") / told[index].times("cpu")))
+        for told in session.rounds
+    ]
 
 
 def _remarks(session: Session, reference: ArmTimes, speedups: Sequence[Speedup]) -> tuple[str, ...]:

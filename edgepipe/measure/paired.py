@@ -13,7 +13,9 @@ from edgepipe.measure.statistics import TWO_SIDED, drop_bounds, normal_quantile
 
 Floats = npt.NDArray[np.float64]
 _CHUNK = 1 << 20
-"""Cells drawn at a time: 8 MiB."""
+"""Numbers held at a time: 8 MiB."""
+_DEAR = 10
+"""Drawing the size of a cell takes about as long as drawing so many texts."""
 
 
 class Counts(NamedTuple):
@@ -81,9 +83,11 @@ def macro_f1_drop(  # noqa: PLR0913 - three columns and how to draw from them
     """The reference's macro-averaged F1 minus the candidate's, with BCa bounds over texts.
 
     Each argument int64 [texts], at least one. Texts with the same label and the same two answers
-    are exchangeable, so drawing texts anew is drawing the sizes of these cells from a multinomial:
-    the same distribution in time that does not grow with texts. Macro-F1 is over the classes that
-    occur in the labels or in the answers, as scikit-learn has it, in each resample anew.
+    are exchangeable, so drawing texts anew is drawing the sizes of these cells from a multinomial.
+    Time grows with the cells (at most labels ** 3, or one for each text) and with the labels, times
+    ``resamples``; with the texts only where nearly each is a cell of its own. Macro-F1 is over the
+    classes that occur in the labels or in the answers, as scikit-learn has it, in each resample
+    anew.
 
     Resampling cannot show what none of the texts shows, so no bound comes nearer than what the
     smallest class could have lost unseen: of ``n`` texts, all answered alike, the score bound of
@@ -91,14 +95,13 @@ def macro_f1_drop(  # noqa: PLR0913 - three columns and how to draw from them
     """
     tally = _Tally.of(truth, reference, candidate, labels)
     random = np.random.default_rng(seed)
-    rows = max(1, _CHUNK // len(tally.sizes))
-    shares = tally.sizes / tally.sizes.sum()
+    rows = max(1, _CHUNK // max(len(tally.sizes), 5 * labels))
     drawn = [
-        tally.drops(random.multinomial(len(truth), shares, min(rows, resamples - done)))
+        tally.drops(tally.drawn(random, min(rows, resamples - done)))
         for done in range(0, resamples, rows)
     ]
     value = float(tally.drops(tally.sizes[None, :])[0])
-    found = bca(value, np.concatenate([*drawn, np.empty(0)]), tally.influence(), tally.sizes)
+    found = bca(value, np.concatenate([*drawn, np.empty(0)]), tally.influence(rows), tally.sizes)
     return _widened(found, truth)
 
 
@@ -113,35 +116,89 @@ def _widened(found: Estimate, truth: Ints) -> Estimate:
     return Estimate(value=found.value, quantiles=tuple(map(float, wider)))
 
 
+class _Column(NamedTuple):
+    """Which cells add to which class: each to one at most, so that no table of both is needed."""
+
+    order: Ints
+    """Indices of cells, class by class."""
+    starts: Ints
+    """Where a class begins in it."""
+    classes: Ints
+    """Those that have any."""
+
+    @classmethod
+    def of(cls, classes: Ints, counted: npt.NDArray[np.bool_]) -> _Column:
+        chosen = np.flatnonzero(counted)
+        order = chosen[np.argsort(classes[chosen], kind="stable")]
+        present, starts = np.unique(classes[order], return_index=True)
+        return cls(order, starts, present)
+
+
 class _Tally(NamedTuple):
     """Cells of texts that have the same label and the same two answers."""
 
     sizes: Ints
     """int64 [cells]: how many texts."""
-    of_class: Floats
-    """float64 [cells, 5 * labels]: what a text of the cell adds, class by class, to the texts of
-    the class, to the reference's and the candidate's answers, and to the right ones of each."""
+    cell: Ints
+    """int64 [texts]: the cell of every text."""
+    columns: tuple[_Column, ...]
+    """The texts of a class, the reference's and the candidate's answers, the right ones of each."""
+    labels: int
 
     @classmethod
     def of(cls, truth: Ints, reference: Ints, candidate: Ints, labels: int) -> _Tally:
-        cells, sizes = np.unique(
-            np.stack([truth, reference, candidate], axis=1), axis=0, return_counts=True
+        key = (truth * labels + reference) * labels + candidate
+        _, first, cell, sizes = np.unique(
+            key, return_index=True, return_inverse=True, return_counts=True
         )
-        texts, old, new = (np.eye(labels)[column] for column in cells.T)
-        columns = [texts, old, new, texts * old, texts * new]
-        return cls(np.asarray(sizes, np.int64), np.concatenate(columns, axis=1))
+        texts, old, new = truth[first], reference[first], candidate[first]
+        every = np.ones(len(first), np.bool_)
+        columns = (
+            _Column.of(texts, every),
+            _Column.of(old, every),
+            _Column.of(new, every),
+            _Column.of(texts, texts == old),
+            _Column.of(texts, texts == new),
+        )
+        return cls(np.asarray(sizes, np.int64), cell, columns, labels)
+
+    def drawn(self, random: np.random.Generator, rows: int) -> Ints:
+        """Sizes of cells when as many texts are drawn anew, int64 [rows, cells]."""
+        texts, cells = len(self.cell), len(self.sizes)
+        if cells * _DEAR < texts:
+            return random.multinomial(texts, self.sizes / texts, rows)
+        picks = (self.cell[random.integers(0, texts, texts)] for _ in range(rows))
+        return np.stack([np.bincount(pick, minlength=cells) for pick in picks])
+
+    def sums(self, sizes: Ints) -> Floats:
+        """By column and class, float64 [5, rows, labels], of cells of ``sizes`` [rows, cells]."""
+        found = np.zeros((len(self.columns), len(sizes), self.labels))
+        for sums, column in zip(found, self.columns, strict=True):
+            if column.order.size:
+                sums[:, column.classes] = np.add.reduceat(
+                    sizes[:, column.order], column.starts, axis=1
+                )
+        return found
 
     def drops(self, sizes: Ints) -> Floats:
         """The macro-F1 lost, float64 [rows], for cells of other ``sizes``, int64 [rows, cells]."""
-        return _drops(sizes @ self.of_class)
+        return _drops(self.sums(sizes))
 
-    def influence(self) -> Floats:
-        """How much one text of each cell raises the drop, float64 [cells], by leaving it out."""
-        return -_drops(self.sizes @ self.of_class - self.of_class)
+    def influence(self, rows: int) -> Floats:
+        """How much one text of each cell raises the drop, float64 [cells], by leaving it out.
+
+        ``rows``: how many cells at a time.
+        """
+        cells = len(self.sizes)
+        without = (
+            self.sizes - np.eye(min(rows, cells - done), cells, done, np.int64)
+            for done in range(0, cells, rows)
+        )
+        return -np.concatenate([self.drops(sizes) for sizes in without])
 
 
 def _drops(sums: Floats) -> Floats:
-    texts, old, new, old_right, new_right = np.split(sums, 5, axis=1)
+    texts, old, new, old_right, new_right = sums
     return _macro_f1(texts + old, old_right) - _macro_f1(texts + new, new_right)
 
 

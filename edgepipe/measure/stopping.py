@@ -19,6 +19,7 @@ LogRatios = Sequence[Sequence[float]]
 """``ln(reference / candidate)`` of every block, by process round."""
 BIAS = 0.02
 """A sentinel off by this share or less is no reason for doubt."""
+_WAITS = 1.25
 _LOOKS = 5
 _PART = 4
 _FINEST = 0.002
@@ -58,20 +59,49 @@ def reach(interval: Interval) -> float:
     return math.log(interval.high / interval.low) / 2
 
 
-def bias(log_ratios: LogRatios, what: str) -> str:
+def bias(log_ratios: LogRatios, what: str, most: float = BIAS) -> str:
     """The doubt that a model provably differs from itself; empty when there is none.
 
     ``log_ratios`` are the sentinel's, the reference beside another process of itself. Its 95 %
-    interval has to lie beyond ``BIAS``: where noise alone is large the candidates' own intervals
+    interval has to lie beyond ``most``: where noise alone is large the candidates' own intervals
     say so, and a difference that decides no gate is none.
     """
     interval = ratio_bounds(log_ratios, confidence=TWO_SIDED)
-    if interval.low <= 1 + BIAS and interval.high >= 1 - BIAS:
+    if interval.low <= 1 + most and interval.high >= 1 - most:
         return ""
     ratio = math.exp(ratio_estimate(log_ratios)[0])
     return (
         f"the reference beside itself came out {ratio:.3f} times as fast on {what}, so ratios here "
         "are wrong by as much; run again on a machine with less to do"
+    )
+
+
+def tolerable(limit: float, ratio: float) -> float:
+    """How far the sentinel may be off for a gate with this ``limit``, where ``ratio`` was found.
+
+    ``BIAS``, or half the distance from 1 of a limit nearer than that: a gate that allows 1 % is
+    not to be decided by a machine that is wrong by 1.5 %. A ratio that is farther from the limit
+    than the limit from 1 may be wrong by half of that instead. Never below 0.2 %, which is as well
+    as any ratio is known.
+    """
+    distance = max(abs(math.log(limit)), abs(math.log(ratio / limit)))
+    return min(BIAS, max(_FINEST, distance / 2))
+
+
+def hidden(candidate: Sequence[float], reference: Sequence[float], name: str) -> str:
+    """The doubt that CPU time leaves out what a candidate does; empty when there is none.
+
+    Both are wall over CPU time of a median call, by round. Busy cores stretch the two alike, in
+    some round at least less than by a quarter; what waits, pages or works in other threads is
+    longer than its reference in every one.
+    """
+    more = [mine / rival for mine, rival in zip(candidate, reference, strict=True)]
+    if min(more, default=0.0) <= _WAITS:
+        return ""
+    return (
+        f"{name}: a call takes {np.median(candidate):.2f} times its CPU time, and one of the "
+        f"reference {np.median(reference):.2f} times; it waits or works outside the thread whose "
+        "CPU time counts here, so measure by wall time, with two threads"
     )
 
 

@@ -29,14 +29,24 @@ _TABLES = {
 """Which inputs of an operator are tables, of which only some rows are read."""
 
 
+_SMALL = 1000
+"""Bytes up to which a constant is a setting (a shape, an axis) and no weight."""
+
+
 def weight_bytes(model: Any) -> int:
-    """Of every initializer, subgraphs included; external data is counted and not read."""
-    return sum(_bytes(tensor) for tensor in _initializers(model.graph))
+    """Of every initializer, and of every tensor above 1 kB in a ``Constant`` node.
+
+    Subgraphs included; external data is counted and not read.
+    """
+    constants = (size for _, size in _constants(model.graph))
+    return sum(map(_bytes, _initializers(model.graph))) + sum(constants)
 
 
 def read_bytes(traced: Traced, events: Sequence[Event]) -> int:
     """Of the initializers that a run needs, at least: of tables the rows that were looked up."""
-    sizes = {tensor.name: _bytes(tensor) for tensor in _initializers(traced.model.graph)}
+    graph = traced.model.graph
+    sizes = {tensor.name: _bytes(tensor) for tensor in _initializers(graph)}
+    sizes |= dict(_constants(graph))
     whole: set[str] = set()
     rows: Counter[str] = Counter()
     for event in events:
@@ -66,6 +76,23 @@ def _initializers(graph: Any) -> Iterator[Any]:
     for node in nodes_under(graph):
         for inner in subgraphs(node):
             yield from inner.initializer
+
+
+def _constants(graph: Any) -> Iterator[tuple[str, int]]:
+    """The output and the bytes of every large constant."""
+    for node in nodes_under(graph):
+        if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
+            size = sum(_held(attribute) for attribute in node.attribute)
+            if size > _SMALL:
+                yield node.output[0], size
+
+
+def _held(attribute: Any) -> int:
+    """Numbers that an attribute lists are float32 or int64."""
+    numbers = 4 * len(attribute.floats) + 8 * len(attribute.ints)
+    sparse = attribute.sparse_tensor
+    tensors = (attribute.t, sparse.values, sparse.indices)
+    return numbers + sum(_bytes(tensor) for tensor in tensors if tensor.data_type)
 
 
 def _bytes(tensor: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from edgepipe.artifacts import OnnxModel
 from edgepipe.measure.records import PLAIN
 from edgepipe.pipeline.gate import (
     BASELINE,
@@ -63,7 +64,54 @@ def _check(number: int, gate: Gate, drafts: Sequence[Draft]) -> Iterator[Problem
         yield Problem(("gate", number), text)
     elif all(_readable(draft) for draft in measuring):
         fitting = [draft for draft in measuring if _compares(draft, gate)]
-        yield from _lacking(number, gate, fitting) if fitting else _explain(number, gate, measuring)
+        yield from _explain(number, gate, measuring) if not fitting else ()
+        yield from _plain(number, gate, fitting, drafts)
+        yield from _lacking(number, gate, fitting) if fitting else ()
+        yield from _twice(number, gate, fitting)
+
+
+def _plain(
+    number: int, gate: Gate, fitting: Sequence[Draft], drafts: Sequence[Draft]
+) -> Iterator[Problem]:
+    """A gate of a plain session that no step times."""
+    if not fitting or _bare(gate) == gate.of:
+        return
+    at = ("gate", number, "of")
+    steps = ", ".join(f"[step.{draft.name}]" for draft in fitting)
+    if not any(getattr(draft.settings, "plain", True) for draft in fitting):
+        yield Problem(at, f"{steps} times no plain session; give it plain = true")
+    made = {draft.name: draft.stage.makes for draft in drafts if draft.stage is not None}
+    if not issubclass(made.get(_bare(gate), OnnxModel), OnnxModel):
+        text = f"{_bare(gate)!r} is no ONNX model, and only those have plain sessions"
+        yield Problem(at, text)
+
+
+def _twice(number: int, gate: Gate, fitting: Sequence[Draft]) -> Iterator[Problem]:
+    """Several steps that measure the gate's figure, each in its own way."""
+    plain = _bare(gate) != gate.of
+    able = [
+        draft
+        for draft in fitting
+        if _measures(draft, gate) and (not plain or getattr(draft.settings, "plain", True))
+    ]
+    unlike = gate.tier == "clocks" or gate.measure == "memory"
+    if len(able) > 1 and (unlike or any(_way(d, gate) != _way(able[0], gate) for d in able)):
+        steps = ", ".join(f"[step.{draft.name}]" for draft in able)
+        text = f"{steps} each measure it in their own way; leave {gate.of!r} to one of them"
+        yield Problem(("gate", number), text)
+
+
+def _way(draft: Draft, gate: Gate) -> object:
+    """What the figure hangs on besides the models: steps alike in this find the same."""
+    if gate.measure in ("size", "weights") or draft.settings is None:
+        return ()
+    settings = draft.settings.model_dump()
+    settings.pop("slices", None)  # the parts asked for are the same in each that has them
+    if not isinstance(gate, ExplanationGate):
+        settings.pop("explain", None)
+    wires = draft.wires or {}
+    more = wires.get("unlabelled") if getattr(gate, "on", "") == "unlabelled" else None
+    return settings, wires.get("data"), more
 
 
 def _readable(draft: Draft) -> bool:

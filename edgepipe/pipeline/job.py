@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 from edgepipe import disk
 from edgepipe.artifacts import RECORD, Bundle
 from edgepipe.errors import ExitCode
+from edgepipe.measure.machine import machine
 from edgepipe.pipeline import baseline
 from edgepipe.pipeline import report as reports
+from edgepipe.pipeline.baseline import Baselines
 from edgepipe.pipeline.definition import Pipeline
 from edgepipe.pipeline.judge import judge
 from edgepipe.pipeline.report import RunReport
@@ -25,7 +28,10 @@ class Finished:
     report: RunReport
     report_path: Path
     baseline: RunReport | None
-    """The newest earlier report that it was judged against, if there is one."""
+    """The earlier report that it was judged against, if there is one: that of the clocks, where
+    they have one."""
+    baseline_path: Path | None = None
+    """The file or folder that the pipeline names for it, if it names one."""
     bundles: tuple[Path, ...]
     steps: tuple[StepResult, ...]
 
@@ -50,25 +56,32 @@ def run(pipeline: Pipeline, root: Path, listener: Listener) -> Finished:
 
 def _run(runner: Runner) -> Finished:
     pipeline = runner.pipeline
-    place = pipeline.run.baseline
-    earlier = baseline.read_all(place, pipeline.name)  # what is wrong with it, before hours of work
+    known = _baselines(pipeline)  # what is wrong with it, before hours of work
     disk.recover(runner.home / "bundle")
     results = tuple(runner.execute())
     unjudged = reports.build(pipeline, results)
     path = runner.home / "report.json"
+    disk.remove(path.with_suffix(".html"))  # the last run's: it may say pass
     unjudged.write(path)
     bundles = _publish(results, runner.home)
-    known = baseline.choose(place, earlier, unjudged.machine)
     verdicts = judge(pipeline.gates, unjudged.measured, known)
     judged = unjudged.model_copy(update={"verdicts": tuple(verdicts)})
     judged.write(path)
     return Finished(
         report=judged,
         report_path=path,
-        baseline=known.newest,
+        baseline=known.shown(pipeline.gates),
+        baseline_path=pipeline.run.baseline,
         bundles=bundles,
         steps=results,
     )
+
+
+def _baselines(pipeline: Pipeline) -> Baselines:
+    """Earlier runs, as they are before this one."""
+    now = time.strftime(reports.CREATED, time.gmtime())
+    place = pipeline.run.baseline
+    return baseline.find(place, pipeline.name, before=now, machine=machine())
 
 
 def _publish(results: Sequence[StepResult], home: Path) -> tuple[Path, ...]:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from edgepipe.artifacts import Artifact, Dataset, SplitRecord, Texts
 from edgepipe.measure import power
+from edgepipe.measure.statistics import needed_examples
 from edgepipe.pipeline.cache import Cache
 from edgepipe.pipeline.definition import Pipeline
 from edgepipe.pipeline.gate import AccuracyGate, AgreementGate, Gate, SlicesGate
@@ -30,8 +31,9 @@ class Need:
     margin: float
     """What may be lost: a share."""
     confidence: float
-    """One-sided; that of slices is divided among their parts."""
+    """One-sided. All slices have to pass, so theirs is not divided."""
     power: float
+    """How often the gate passes if nothing is lost: of slices, all parts together."""
     flip_rates: tuple[float, ...]
     needed: tuple[int | None, ...]
     """Examples by flip rate, in each part for slices; None: no number is enough."""
@@ -62,26 +64,35 @@ def _need(
 ) -> Need:
     split = _split(step, pipeline, root)
     asked: SplitRecord | Texts | None = split
-    confidence = gate.confidence
-    if isinstance(gate, SlicesGate):
-        confidence = 1 - (1 - confidence) / _parts(gate.by, split)
     if isinstance(gate, AgreementGate) and gate.on == "unlabelled":
         asked = _made(Texts, step.wires.get("unlabelled"), pipeline, root)
     if isinstance(gate, AgreementGate):
         margin = 1 - gate.min_agreement
-        needed = power.for_agreement(gate.min_agreement, confidence=confidence)
+        needed = power.for_agreement(gate.min_agreement, confidence=gate.confidence)
     else:
         margin = gate.max_drop
-        needed = power.for_drop(margin, confidence=confidence)
+        parts = _parts(gate.by, split) if isinstance(gate, SlicesGate) else 1
+        needed = _for_drop(margin, gate.confidence, parts)
     return Need(
         step=step.name,
         gate=_name(gate),
         margin=margin,
-        confidence=confidence,
+        confidence=gate.confidence,
         power=power.POWER,
         flip_rates=power.FLIP_RATES,
         needed=needed,
         available=asked.rows if asked else None,
+    )
+
+
+def _for_drop(margin: float, confidence: float, parts: int) -> tuple[int | None, ...]:
+    """Examples in each part: all of k pass 9 times in 10 where each does 0.9 ** (1 / k) of them."""
+    if margin <= 0:
+        return (None,) * len(power.FLIP_RATES)
+    each = power.POWER ** (1 / parts)
+    return tuple(
+        needed_examples(rate, margin, confidence=confidence, power=each)
+        for rate in power.FLIP_RATES
     )
 
 
@@ -95,7 +106,7 @@ def _name(gate: AccuracyGate | SlicesGate | AgreementGate) -> str:
 
 
 def _parts(by: str, split: SplitRecord | None) -> int:
-    """Among how many parts the confidence is divided: a guess where only the data can tell."""
+    """How many parts have to pass: a guess where only the data can tell."""
     if by == "label" and split is not None:
         return max(_FEWEST_PARTS, sum(count > 0 for count in split.label_counts))
     return _PARTS.get(by, _FEWEST_PARTS)

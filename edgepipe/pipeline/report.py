@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # judging a report needs neither stages nor cache
     from edgepipe.pipeline.run import StepResult
 
 SCHEMA: Literal[2] = 2
+CREATED = "%Y-%m-%dT%H:%M:%SZ"
+"""UTC, ISO 8601: texts in the order of time."""
 Measured = Annotated[
     ValidationReport | BenchmarkReport | CountsReport, Field(discriminator="content")
 ]
@@ -93,7 +95,7 @@ def build(pipeline: Pipeline, results: Sequence[StepResult]) -> RunReport:
     return RunReport(
         name=pipeline.name,
         task=pipeline.task,
-        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        created=time.strftime(CREATED, time.gmtime()),
         edgepipe=__version__,
         tools=_tools(results),
         machine=machine(),
@@ -114,14 +116,34 @@ def read(path: Path) -> RunReport:
     try:
         text = path.read_text(encoding="utf-8")
         schema = json.loads(text).get("schema")
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path} is no readable report: {error}") from error
     if schema != SCHEMA:
         raise UsageError(f"{path} has schema {schema!r}; this edgepipe reads schema {SCHEMA}")
     try:
-        return RunReport.model_validate_json(text)
+        found = RunReport.model_validate_json(text)
     except ValidationError as error:
         raise BundleError(f"{path} is damaged: {error}") from error
+    _require_one_model_a_name(path, found)
+    return found
+
+
+def _require_one_model_a_name(path: Path, report: RunReport) -> None:
+    """Raise BundleError where two steps of one run mean different models by the same name."""
+    digests: dict[str, str] = {}
+    for measured in report.measured.values():
+        for arm in _arms(measured):
+            name = arm.name.removesuffix(records.PLAIN)
+            if digests.setdefault(name, arm.digest) != arm.digest:
+                raise BundleError(f"{path}: wrong report: its steps measured two models {name!r}")
+
+
+def _arms(
+    measured: records.Measured,
+) -> tuple[records.ArmAccuracy | records.ArmTimes | records.ArmCounts, ...]:
+    if isinstance(measured, CountsReport):
+        return measured.models
+    return (measured.reference, *measured.candidates)
 
 
 def _measured(result: StepResult) -> records.Measured:

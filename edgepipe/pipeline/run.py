@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from edgepipe import disk
 from edgepipe.artifacts import Artifact
 from edgepipe.errors import DiskError, EdgepipeError, StageError
+from edgepipe.measure.records import PLAIN
 from edgepipe.pipeline.cache import Cache, History
 from edgepipe.pipeline.definition import Pipeline
 from edgepipe.pipeline.gate import Gate, LatencyGate
@@ -159,7 +160,7 @@ class Runner:
             seed=run.seed,
             device=run.device,
             threads=run.threads,
-            asked=asked(self.pipeline.gates, str(step.wires.get("reference", ""))),
+            asked=asked(self.pipeline.gates, str(step.wires.get("reference", "")), timed(step)),
             progress=self.listener.progress,
         )
         with _named(step):
@@ -181,12 +182,22 @@ class Runner:
         return tuple(changes(before, key)) or ("its cache entry is gone or damaged",)
 
 
-def asked(gates: Iterable[Gate], reference: str) -> tuple[Asked, ...]:
-    """The limits of the latency gates against ``reference``: how long to measure."""
+def timed(step: Step) -> frozenset[str]:
+    """The names that the step's report may give its candidates."""
+    names = [origin for port, origin in step.origins() if port == "candidates"]
+    plain = getattr(step.stage, "plain", False)
+    return frozenset(names + [name + PLAIN for name in names if plain])
+
+
+def asked(gates: Iterable[Gate], reference: str, of: Collection[str]) -> tuple[Asked, ...]:
+    """The limits of the latency gates of these models against ``reference``: how long to measure.
+
+    A limit of a model that the step does not time is another step's.
+    """
     return tuple(
         Asked(gate.of, gate.limit, gate.confidence)
         for gate in gates
-        if isinstance(gate, LatencyGate) and gate.against == reference
+        if isinstance(gate, LatencyGate) and gate.against == reference and gate.of in of
     )
 
 

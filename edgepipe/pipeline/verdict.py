@@ -38,6 +38,9 @@ class Verdict(BaseModel):
     tier: Tier
     of: str
     against: str
+    part: str = ""
+    """What tells two gates of one measure and model apart: ``p99``, ``by length``, ``in the file``.
+    """
     outcome: Word
     unit: Unit
     value: float | None

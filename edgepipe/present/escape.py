@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from edgepipe.bundle.printable import printable
+from edgepipe.present import terminal
 
 LONGEST = 240
 """Characters of one text."""
@@ -41,11 +41,11 @@ def code(text: str, *, longest: int = LONGEST) -> str:
 def block(text: str) -> list[str]:
     """The lines of ``text`` as a fenced block that nothing in it can end."""
     fence = "`" * max(3, 1 + _longest_run(text))
-    return [fence, *map(printable, text.splitlines()), fence]
+    return [fence, *map(terminal.line, text.splitlines()), fence]
 
 
 def _line(text: str, longest: int) -> str:
-    line = printable(" ".join(text.split()))
+    line = terminal.inline(" ".join(text.split()))
     return line if len(line) <= longest else line[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 

@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 from edgepipe.pipeline.report import RunReport
 from edgepipe.pipeline.verdict import Verdict
 from edgepipe.present import words
+from edgepipe.present.judged_by import NOTHING_SAID, JudgedBy
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold, escaped or not."""
@@ -24,9 +25,10 @@ _NO_TIME = "0.000"
 """Judging takes none worth telling; what the measurement took is in the report."""
 
 
-def junit(report: RunReport) -> str:
+def junit(report: RunReport, by: JudgedBy = NOTHING_SAID) -> str:
     """The verdicts of ``report`` as a whole XML document, UTF-8 when it is written.
 
+    ``by``, the files they come from, are properties of each suite.
     A suite for each tier that has gates. A report that was not judged has one case, an error.
     """
     cases = [
@@ -37,7 +39,7 @@ def junit(report: RunReport) -> str:
     names = _Names()
     for tier, verdicts in cases:
         if verdicts:
-            root.append(_suite(report, tier, verdicts, names))
+            root.append(_suite(report, tier, verdicts, names, by))
     if report.verdict == "not judged":
         root.append(_unjudged(report))
     for count in ("tests", "failures", "errors"):
@@ -59,7 +61,9 @@ class _Names:
         return name if self.seen[name] == 1 else f"{name} ({self.seen[name]})"
 
 
-def _suite(report: RunReport, tier: str, verdicts: Sequence[Verdict], names: _Names) -> ET.Element:
+def _suite(
+    report: RunReport, tier: str, verdicts: Sequence[Verdict], names: _Names, by: JudgedBy
+) -> ET.Element:
     outcomes = [verdict.outcome for verdict in verdicts]
     suite = _empty_suite(report, tier)
     suite.set("tests", str(len(verdicts)))
@@ -67,6 +71,7 @@ def _suite(report: RunReport, tier: str, verdicts: Sequence[Verdict], names: _Na
     suite.set("errors", str(outcomes.count("inconclusive")))
     named = [(names(words.title(verdict)), verdict) for verdict in verdicts]
     about = [("report", report.created), ("machine", report.machine.machine_id)]
+    about += by.facts()
     for name, verdict in named:
         about += [(f"{name}: {part}", text) for part, text in _figures(verdict)]
     properties = ET.SubElement(suite, "properties")

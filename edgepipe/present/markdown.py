@@ -15,6 +15,7 @@ from edgepipe.pipeline.verdict import Verdict
 from edgepipe.present import models, words
 from edgepipe.present.changes import Change, changes, missing
 from edgepipe.present.escape import block, code, prose
+from edgepipe.present.judged_by import NOTHING_SAID, JudgedBy
 from edgepipe.present.remarks import doubts, remarks
 
 LIMIT = 1_024_000
@@ -29,14 +30,19 @@ _ABOUT_CHANGES = (
 
 
 def markdown(
-    report: RunReport, baseline: RunReport | None = None, *, again: str = "", limit: int = LIMIT
+    report: RunReport,
+    baseline: RunReport | None = None,
+    *,
+    again: str = "",
+    by: JudgedBy = NOTHING_SAID,
+    limit: int = LIMIT,
 ) -> str:
     """The verdict first, then the gates by tier, changes, flips and remarks; at most ``limit`` B.
 
-    ``again`` is the command that judges once more. Cut at the end of a line where it gets too long,
-    and says so.
+    ``again`` is the command that judges once more, ``by`` names the files that were judged. Cut at
+    the end of a line where it gets too long, and says so.
     """
-    return _cut(_lines(report, baseline, again), limit)
+    return _cut((*_lines(report, baseline), *_provenance(report, again, by)), limit)
 
 
 def compared(report: RunReport, baseline: RunReport, *, limit: int = LIMIT) -> str:
@@ -44,7 +50,7 @@ def compared(report: RunReport, baseline: RunReport, *, limit: int = LIMIT) -> s
     return _cut((f"## {code(report.name)}: compared", "", *_changes(report, baseline)), limit)
 
 
-def _lines(report: RunReport, baseline: RunReport | None, again: str) -> Iterator[str]:
+def _lines(report: RunReport, baseline: RunReport | None) -> Iterator[str]:
     yield from (f"## {code(report.name)}: {words.headline(report)}", "")
     yield from _bullets("Why the measurement doubts itself", doubts(report))
     yield from _gates(report.verdicts)
@@ -53,7 +59,6 @@ def _lines(report: RunReport, baseline: RunReport | None, again: str) -> Iterato
         yield from _changes(report, baseline)
     yield from _flips(report)
     yield from _bullets("Remarks", remarks(report))
-    yield from _provenance(report, again)
 
 
 def _gates(verdicts: Sequence[Verdict]) -> Iterator[str]:
@@ -68,6 +73,7 @@ def _gates(verdicts: Sequence[Verdict]) -> Iterator[str]:
 def _gate(verdict: Verdict) -> tuple[str, ...]:
     known = words.measure(verdict.measure)
     what = known if verdict.measure in words.MEASURES else code(known)
+    what += f" ({prose(verdict.part)})" if verdict.part else ""
     return (
         _SIGNS[verdict.outcome],
         f"{_models(verdict)}: {what}",
@@ -160,13 +166,16 @@ def _flips(report: RunReport) -> Iterator[str]:
                     yield from ("</details>", "")
 
 
-def _provenance(report: RunReport, again: str) -> Iterator[str]:
+def _provenance(report: RunReport, again: str, by: JudgedBy) -> Iterator[str]:
     machine = report.machine
     yield from ("### How to reproduce", "")
     yield (
         f"Measured {code(report.created)} with edgepipe {code(report.edgepipe)} on "
         f"{code(machine.cpu)}, {machine.cores} cores, machine {code(machine.machine_id)}."
     )
+    files = "; ".join(f"{what} {code(name)}" for what, name in by.facts())
+    if files:
+        yield from ("", f"Judged by: {files}.")
     if again:
         yield from ("", *block(again))
 

@@ -104,7 +104,8 @@ def _accuracy(model: ModelFigures) -> str:
 def _drop(model: ModelFigures) -> str:
     if model.drop is None:
         return ""
-    return f"{model.drop:+.1%} ({model.drop_low:+.1%} to {model.drop_high:+.1%})"
+    between = words.span(words.points(model.drop_low), words.points(model.drop_high))
+    return f"{words.points(model.drop)} ({between.removesuffix(' points')})"
 
 
 def _speedup(model: ModelFigures) -> str:

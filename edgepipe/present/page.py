@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from edgepipe.pipeline.report import RunReport
+from edgepipe.present.judged_by import NOTHING_SAID, JudgedBy
 from edgepipe.present.legible import legible
 from edgepipe.present.page_accuracy import accuracy_views
 from edgepipe.present.page_changes import changes_view
@@ -33,9 +34,16 @@ _TITLES = {
 }
 
 
-def page(report: RunReport, baseline: RunReport | None = None) -> str:
+def page(
+    report: RunReport,
+    baseline: RunReport | None = None,
+    *,
+    judged: bool = True,
+    by: JudgedBy = NOTHING_SAID,
+) -> str:
     """HTML of ``report``, beside ``baseline`` if there is one; parts without data are left out.
 
+    Not ``judged``: compared only, without verdicts. ``by``: the files that the verdicts come from.
     Its policy lets a browser run no script and load nothing, and allows the one style sheet by its
     hash. Everything that comes from a report is escaped, and stripped of control characters.
     """
@@ -48,7 +56,7 @@ def page(report: RunReport, baseline: RunReport | None = None) -> str:
         "counts": counts_views(report),
         "notes": notes_views(report),
         "run": run_view(report),
-        "provenance": provenance_view(report),
+        "provenance": provenance_view(report, by),
     }
     shown = {name for name, found in sections.items() if found}
     contents = [(k, t) for k, t in _TITLES.items() if ("run" if k == "pipeline" else k) in shown]
@@ -56,7 +64,7 @@ def page(report: RunReport, baseline: RunReport | None = None) -> str:
         css=Markup(css),  # noqa: S704 - our own file
         policy=policy(css),
         report=report,
-        verdict=verdict_view(report),
+        verdict=verdict_view(report, judged=judged),
         contents=contents,
         **sections,
     )

@@ -33,7 +33,10 @@ def counts_views(report: RunReport) -> list[CountsView]:
 def _view(step: str, report: CountsReport) -> CountsView:
     return CountsView(
         step=step,
-        about=f"For one text of {report.tokens:,} tokens; exact, and the same at every run.",
+        about=(
+            f"For one text of {report.tokens:,} tokens; exact, and the same at every run, but for "
+            "the memory of the process, which is measured."
+        ),
         models=_models(report),
         operators=_operators(report),
         uncounted=tuple(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from edgepipe.pipeline.report import RunReport, StepRecord
+from edgepipe.present.judged_by import JudgedBy
 from edgepipe.present.legible import clipped
 from edgepipe.present.page_parts import Figure, Table, benchmarks, plural, table, validations
 from edgepipe.present.plots_graph import Node, graph
@@ -164,10 +165,10 @@ def _enclosed(value: object) -> str:
     return f"({text})" if isinstance(value, dict | list | tuple) and value else text
 
 
-def provenance_view(report: RunReport) -> ProvenanceView:
-    """Machine, versions, seeds, cache keys and the pipeline file itself."""
+def provenance_view(report: RunReport, by: JudgedBy) -> ProvenanceView:
+    """Machine, versions, seeds, files judged by, cache keys and the pipeline file itself."""
     return ProvenanceView(
-        facts=tuple(_facts(report)),
+        facts=(*_facts(report), *by.facts()),
         tools=tuple(sorted({**report.machine.packages, **report.tools}.items())),
         keys=tuple((step.name, _key(step)) for step in report.steps),
         pipeline=clipped(report.pipeline, _PIPELINE),

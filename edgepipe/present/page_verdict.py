@@ -16,6 +16,7 @@ from edgepipe.present.plots_rows import Bounded, bounds
 
 _DETAILS = 60
 """Lines shown of a gate's parts."""
+_COMPARED = "Compared, not judged: no policy was given."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,18 +50,25 @@ class VerdictView:
     """The verdict of the whole report."""
 
     word: str
+    slug: str
+    """``word`` as a class of the style sheet, whose ``gates`` are another thing."""
     sentence: str
     tiers: tuple[TierView, ...]
     power: tuple[str, ...]
     """What this test could have seen: information."""
 
 
-def verdict_view(report: RunReport) -> VerdictView:
-    """The verdict in one word, the sentence why, and the gates by tier."""
+def verdict_view(report: RunReport, *, judged: bool = True) -> VerdictView:
+    """The verdict in one word, the sentence why, and the gates by tier.
+
+    Of a report that is not ``judged`` here but compared: neither, whatever verdicts it holds.
+    """
+    word = report.verdict if judged else "compared"
     return VerdictView(
-        word=report.verdict,
-        sentence=_sentence(report),
-        tiers=tuple(_tiers(report)),
+        word=word,
+        slug=word.replace(" ", "-"),
+        sentence=_sentence(report) if judged else _COMPARED,
+        tiers=tuple(_tiers(report)) if judged else (),
         power=tuple(_power(report)),
     )
 
@@ -68,7 +76,8 @@ def verdict_view(report: RunReport) -> VerdictView:
 def _sentence(report: RunReport) -> str:
     """Why the verdict is what it is: of the gates that decided it the first by name."""
     if report.verdict == "no gates":
-        return "Nothing was asked of these models: the pipeline file has no gates."
+        none = "the pipeline file has no gates" if report.pipeline else "no policy was given"
+        return f"Nothing was asked of these models: {none}."
     if report.verdict == "not judged":
         return "The gates of this report are not judged yet."
     total = len(report.verdicts)
@@ -97,7 +106,7 @@ def _gate(verdict: Verdict) -> GateView:
         outcome=verdict.outcome,
         subject=verdict.of,
         against="the baseline" if verdict.against == BASELINE else verdict.against,
-        measure=words.measure(verdict.measure),
+        measure=words.measure(verdict.measure) + (f" ({verdict.part})" if verdict.part else ""),
         found=_found(verdict),
         limit="" if verdict.unit == "rules" else words.limit(verdict),
         why=verdict.why,

@@ -15,6 +15,7 @@ from edgepipe.pipeline.report import RunReport
 from edgepipe.pipeline.verdict import Unit, Verdict, exit_code
 from edgepipe.present import changes as changing
 from edgepipe.present import words
+from edgepipe.present.judged_by import NOTHING_SAID, JudgedBy
 from edgepipe.present.models import ModelFigures, models
 
 SCHEMA: Literal[1] = 1
@@ -41,6 +42,17 @@ class Measured(_Part):
     """The version that measured."""
     machine: str
     """The machine record's id: clocks compare where it is the same."""
+
+
+class Files(_Part):
+    """What the verdicts come from; None where there was none, or it is not known."""
+
+    report_sha256: str | None
+    policy: str | None
+    """The name of the policy's file."""
+    policy_sha256: str | None
+    baseline: str | None
+    """The name of the file or folder that the baseline was looked for in."""
 
 
 class ChangedFigure(_Part):
@@ -74,6 +86,7 @@ class Judgement(_Part):
     """What the program ends with: 0, 4 when a gate failed, else 5 when one is inconclusive."""
     report: Measured
     baseline: Measured | None
+    judged_by: Files
     verdicts: tuple[JudgedGate, ...]
     """One a gate, in the order of the policy."""
     models: tuple[ModelFigures, ...]
@@ -83,15 +96,23 @@ class Judgement(_Part):
 
 
 def judgement(
-    report: RunReport, baseline: RunReport | None = None, *, judged: bool = True
+    report: RunReport,
+    baseline: RunReport | None = None,
+    *,
+    judged: bool = True,
+    by: JudgedBy = NOTHING_SAID,
 ) -> Judgement:
-    """``report`` with its verdicts as a record; ``judged`` is false for a mere comparison."""
+    """``report`` with its verdicts as a record; ``judged`` is false for a mere comparison.
+
+    ``by``: the files that the verdicts come from.
+    """
     verdicts = report.verdicts if judged else ()
     return Judgement(
         verdict=report.verdict if judged else "not judged",
         exit_code=exit_code(verdicts) if judged else ExitCode.OK,
         report=_measured(report),
         baseline=_measured(baseline) if baseline else None,
+        judged_by=Files(**{name: value or None for name, value in vars(by).items()}),
         verdicts=tuple(_gate(verdict) for verdict in verdicts),
         models=models(report),
         changes=tuple(
@@ -109,10 +130,14 @@ def judgement(
 
 
 def result(
-    report: RunReport, baseline: RunReport | None = None, *, judged: bool = True
+    report: RunReport,
+    baseline: RunReport | None = None,
+    *,
+    judged: bool = True,
+    by: JudgedBy = NOTHING_SAID,
 ) -> dict[str, Any]:
     """``judgement`` as plain values, to be written as JSON."""
-    return judgement(report, baseline, judged=judged).model_dump(mode="json", by_alias=True)
+    return judgement(report, baseline, judged=judged, by=by).model_dump(mode="json", by_alias=True)
 
 
 def json_schema() -> dict[str, Any]:

@@ -33,7 +33,7 @@ MEASURES: dict[str, str] = {
 }
 """What each measure is called."""
 TIERS: dict[Tier, str] = {
-    "counts": "Counts: exact, without noise",
+    "counts": "Counts: exact, but for the memory of a process",
     "accuracy": "Accuracy: with the error of sampling texts",
     "clocks": "Clocks: with the machine's noise, too",
 }
@@ -82,8 +82,14 @@ def figure(value: float | None, unit: Unit, *, extra: int = 0) -> str:
 
 
 def points(value: float | None, *, extra: int = 0) -> str:
-    """A difference of two shares: 0.015 is ``1.50 points``."""
-    return NONE if value is None else f"{_percent(value, extra)} points"
+    """A difference of two shares, two decimals of it: 0.015 is ``1.50 points``."""
+    return NONE if value is None else f"{_fixed(100 * value, 2 + extra)} points"
+
+
+def span(low: str, high: str) -> str:
+    """Two figures in words, a unit that they share told once: ``-0.58 to 0.58 points``."""
+    number, _, unit = low.partition(" ")
+    return f"{number if unit and high.endswith(f' {unit}') else low} to {high}"
 
 
 def shown(verdict: Verdict, value: float | None, *, extra: int = 0) -> str:
@@ -103,7 +109,8 @@ def title(verdict: Verdict) -> str:
 
     The same in every run, so that histories can go by it.
     """
-    return one_line(f"{_subject(verdict)}: {measure(verdict.measure)}, {limit(verdict)}")
+    part = f" ({verdict.part})" if verdict.part else ""
+    return one_line(f"{_subject(verdict)}: {measure(verdict.measure)}{part}, {limit(verdict)}")
 
 
 def sentence(verdict: Verdict) -> str:
@@ -116,8 +123,9 @@ def told(verdict: Verdict) -> str:
     why = f": {verdict.why}" if verdict.why else ""
     note = f" [{verdict.note}]" if verdict.note else ""
     asked = shown(verdict, verdict.limit, extra=max(_exact(verdict), _apart(verdict)))
+    part = f" ({verdict.part})" if verdict.part else ""
     return one_line(
-        f"{_subject(verdict)}: {measure(verdict.measure)} {found(verdict)}; "
+        f"{_subject(verdict)}: {measure(verdict.measure)}{part} {found(verdict)}; "
         f"{verdict.limit_is} {asked} asked{why}{note}"
     )
 
@@ -135,7 +143,7 @@ def found(verdict: Verdict) -> str:
         return f"{value} (at {sure} no more than {high})"
     if verdict.high is None:
         return f"{value} (at {sure} no less than {low})"
-    return f"{value} (one-sided bounds at {sure}: {low} to {high})"
+    return f"{value} (one-sided bounds at {sure}: {span(low, high)})"
 
 
 def limit(verdict: Verdict) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,20 @@ def test_two_reports_without_a_policy_are_information(edgepipe: Run, files: Path
     page = (files / "m.md").read_text()
     assert "| accuracy | 97.00% | 92.00% | -5.00 points |" in page
     assert "FAIL" not in page
+
+
+def test_the_page_of_a_comparison_shows_no_verdict_that_the_report_holds(
+    edgepipe: Run, files: Path
+) -> None:
+    judged = api.judged(files / "new.json", policy=files / "fail.toml").report
+    assert judged.verdict == "fail"
+    judged.write(files / "judged.json")
+    done = edgepipe("compare", "old.json", "judged.json", "--html", "p.html")
+    assert done.code == 0
+    page = (files / "p.html").read_text()
+    assert "Compared, not judged: no policy was given." in page
+    assert 'class="outcome' not in page
+    assert "Changes since the baseline" in page
 
 
 def test_json_of_a_comparison_says_that_it_is_no_verdict(edgepipe: Run, files: Path) -> None:
@@ -62,6 +77,8 @@ def test_with_a_policy_the_second_is_judged(edgepipe: Run, files: Path, outcome:
         (["old.json", "new.json", "--texts", "texts.txt", "--seconds", "9"], "--texts, --seconds:"),
         (["old.json", "new.json", "--junit", "j.xml"], "--junit holds a test a gate: give --polic"),
         (["old.json", "new.json", "--markdown", "old.json"], "old.json is read here"),
+        (["p.zip", "p.zip"], "p.zip is packed: unpack it first, with edgepipe unpack p.zip"),
+        (["a", "p.zip"], "p.zip is packed: unpack it first"),
         (["a", "b", "--texts", "absent.txt"], "absent.txt: cannot read the texts"),
         (["a", "b", "--texts", "empty.txt"], "empty.txt holds no text"),
         (["a", "b", "--seconds", "0"], "Invalid value for '--seconds'"),
@@ -71,6 +88,8 @@ def test_a_call_that_makes_no_sense_is_told(
     edgepipe: Run, files: Path, args: list[str], told: str
 ) -> None:
     (files / "empty.txt").write_text(" \n\n")
+    with zipfile.ZipFile(files / "p.zip", "w") as packed:
+        packed.writestr("bundle.json", "{}")
     done = edgepipe("compare", *args)
     assert (done.code, done.out) == (2, "")
     assert told in done.err
@@ -114,4 +133,7 @@ def test_measuring_has_defaults_and_prints_json(
     monkeypatch.setattr(api, "compare", live)
     made = json.loads(edgepipe("compare", "a", "b", "--json").out)
     assert made["verdict"] == "no gates"
+    done = edgepipe("compare", "a", "b", "--html", "p.html")
+    assert done.out.endswith("verdict: no gates: no policy was given\n")
+    assert "no policy was given" in (files / "p.html").read_text()
     assert (live.asked["threads"], live.asked["seconds"], live.asked["texts"]) == (1, 45.0, None)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +15,8 @@ from jsonschema import Draft202012Validator
 from tests.cli import reports
 from tests.cli.conftest import Run
 from tests.cli.toy_program import text
+
+POLICY_AND_REPORT = ("pass.toml", "new.json")
 
 
 @pytest.fixture
@@ -49,6 +54,89 @@ def test_json_fits_the_schema_that_is_printed(edgepipe: Run, files: Path, outcom
     assert made["baseline"]["created"] == "2026-10-01T08:00:00Z"
     accuracy = next(c for c in made["changes"] if (c["model"], c["what"]) == ("int8", "accuracy"))
     assert (accuracy["before"], accuracy["after"]) == (0.97, 0.92)
+
+
+def test_every_output_names_the_files_that_were_judged(edgepipe: Run, files: Path) -> None:
+    made = ("--junit", "j.xml", "--markdown", "m.md", "--html", "p.html", "--json")
+    done = edgepipe("gate", "new.json", "--policy", "pass.toml", "--baseline", "old.json", *made)
+    sha = {n: hashlib.sha256((files / n).read_bytes()).hexdigest() for n in POLICY_AND_REPORT}
+    assert json.loads(done.out)["judged_by"] == {
+        "report_sha256": sha["new.json"],
+        "policy": "pass.toml",
+        "policy_sha256": sha["pass.toml"],
+        "baseline": "old.json",
+    }
+    for name in ("j.xml", "m.md", "p.html"):
+        text = (files / name).read_text()
+        assert all(part in text for part in (*sha.values(), "pass.toml", "old.json"))
+    bare = json.loads(edgepipe("gate", "new.json", "--json").out)["judged_by"]
+    assert (bare["policy"], bare["policy_sha256"], bare["baseline"]) == (None, None, None)
+
+
+def test_the_call_that_judges_again_names_the_baseline_that_was_used(
+    edgepipe: Run, files: Path
+) -> None:
+    """One that the policy names, or that was found beside the report, too."""
+    (files / "kept").mkdir()
+    (files / "old.json").rename(files / "kept" / "old.json")
+    (files / "own.toml").write_text('baseline = "kept"\n' + reports.policy(0.01, "baseline"))
+    assert edgepipe("gate", "new.json", "--policy", "own.toml", "--markdown", "m.md").code == 4
+    (line,) = [
+        t for t in (files / "m.md").read_text().splitlines() if t.startswith("edgepipe gate")
+    ]
+    (files / "own.toml").write_text(reports.policy(0.01, "baseline"))
+    assert edgepipe(*shlex.split(line)[1:]).code == 4
+    assert edgepipe("gate", "new.json", "--policy", "own.toml").code == 5
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["gate", "absent.json"], 2),
+        (["gate", "damaged.json"], 3),
+        (["gate", "new.json", "--policy", "absent.toml"], 2),
+        (["compare", "old.json", "absent.json"], 2),
+        (["compare", "old.json", "damaged.json", "--policy", "pass.toml"], 3),
+        (["compare", "old.json", "new.json"], 2),  # JUnit without a policy
+        (["run", "absent.toml"], 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_call_that_judges_nothing_leaves_no_verdict_of_an_earlier_one(
+    edgepipe: Run, files: Path, command: list[str], code: int
+) -> None:
+    (files / "damaged.json").write_text('{"schema": 2}')
+    made = ("--junit", "j.xml", "--markdown", "m.md", "--html", "p.html")
+    assert edgepipe("gate", "new.json", "--policy", "pass.toml", *made).code == 0
+    assert edgepipe(*command, *made).code == code
+    assert not [name for name in ("j.xml", "m.md", "p.html") if (files / name).exists()]
+
+
+def test_a_call_that_is_refused_for_its_outputs_removes_none(edgepipe: Run, files: Path) -> None:
+    (files / "m.md").write_text("kept")
+    for wrong in (["--junit", "absent/j.xml"], ["--junit", "m.md"], ["--html", "new.json"]):
+        assert edgepipe("gate", "new.json", "--markdown", "m.md", *wrong).code == 2
+    assert (files / "m.md").read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", ["data.csv", "data.toml", "held.csv"])
+def test_compress_removes_nothing_that_it_reads_or_that_it_writes_itself(
+    edgepipe: Run, files: Path, name: str
+) -> None:
+    for kept in ("data.csv", "data.toml", "held.csv"):
+        (files / kept).write_text("kept")
+    done = edgepipe("compress", "model", "--data", "data.csv", "--test", "held.csv", "--html", name)
+    assert done.code == 2
+    assert f"{name} is read here" in done.err
+    assert (files / name).read_text() == "kept"
+
+
+def test_markdown_is_cut_where_it_was_asked_to_be(edgepipe: Run, files: Path) -> None:
+    edgepipe("gate", "new.json", "--markdown", "m.md")
+    edgepipe("gate", "new.json", "--markdown", "short.md", "--markdown-limit", "1500")
+    whole, short = ((files / name).read_bytes() for name in ("m.md", "short.md"))
+    assert len(short) <= 1500 < len(whole)
+    assert b"Cut here" in short
 
 
 def test_a_baseline_is_a_report_or_a_folder_of_them(edgepipe: Run, files: Path) -> None:
@@ -112,13 +200,12 @@ def test_a_run_writes_them_too(edgepipe: Run, tmp_path: Path) -> None:
     assert case.name == "small against teacher: accuracy drop, at most 2.00 points"
     assert "edgepipe gate artifacts/toy/report.json" in (tmp_path / "m.md").read_text()
     again = edgepipe("run", "p.toml", "--markdown", "-")
-    assert again.out == (tmp_path / "m.md").read_text().replace(
-        *(stamp_of(part) for part in ((tmp_path / "m.md").read_text(), again.out))
-    )
+    assert lasting(again.out) == lasting((tmp_path / "m.md").read_text())
 
 
-def stamp_of(page: str) -> str:
-    return page.partition("Measured `")[2].partition("`")[0]
+def lasting(page: str) -> str:
+    """Without the time of the run, and the digest of the report, which holds it."""
+    return re.sub(r"(Measured|SHA-256) `[^`]+`", r"\1", page)
 
 
 def test_a_run_that_could_not_write_them_does_not_begin(edgepipe: Run, tmp_path: Path) -> None:
@@ -129,7 +216,7 @@ def test_a_run_that_could_not_write_them_does_not_begin(edgepipe: Run, tmp_path:
 
 
 def test_a_terminal_is_safe_from_what_a_report_says(edgepipe: Run, files: Path) -> None:
-    odd = "int8\x1b[2J\u202e\n::error::x"
+    odd = "::add-mask::int8\x1b[2J\u202e\n::error::x ##[command]y ##vso[task.z]"
     whole = reports.made()
     found = whole.measured["accuracy"]
     arm = found.candidates[0].model_copy(update={"name": odd})
@@ -139,11 +226,17 @@ def test_a_terminal_is_safe_from_what_a_report_says(edgepipe: Run, files: Path) 
     whole.model_copy(update={"measured": {"accuracy": found}, "gates": (gate,)}).write(
         files / "odd.json"
     )
-    done = edgepipe("gate", "odd.json")
-    assert done.code == 5
-    assert "\x1b" not in done.out
-    assert "\u202e" not in done.out
+    for options in ((), ("--json",), ("--junit", "-"), ("--markdown", "-"), ("--html", "-")):
+        done = edgepipe("gate", "odd.json", *options)
+        assert done.code == 5
+        shown = done.out + done.err
+        assert "\x1b" not in shown
+        assert "\u202e" not in shown or options == ("--junit", "-")
+        assert not any(line.strip().startswith("::") for line in shown.splitlines())
+        assert not any(order in shown for order in ("##[", "##vso["))
+    done = edgepipe("compare", "odd.json", "odd.json")
     assert not any(line.strip().startswith("::") for line in done.out.splitlines())
+    assert "##[" not in done.out
 
 
 def test_judging_imports_nothing_that_builds_or_is_slow(files: Path) -> None:

@@ -78,7 +78,7 @@ def test_the_summary_says_drop_bounds_and_limit(edgepipe: Run, file: Path) -> No
     assert "small against teacher: accuracy drop 0.50 points (one-sided bounds at 95%: " in verdict
     assert "; at most 2.00 points asked" in verdict
     row = next(line for line in out.splitlines() if line.startswith(" small"))
-    assert "+0.5%" in row
+    assert "0.50 points (" in row
 
 
 def test_artifacts_go_where_they_are_told(

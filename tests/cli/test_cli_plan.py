@@ -97,7 +97,11 @@ def test_a_plan_says_how_many_examples_each_gate_needs(edgepipe: Run, file: Path
     assert accuracy["flip_rates"] == [0.01, 0.02, 0.05, 0.1, 0.2]
     assert accuracy["needed"] == [math.ceil(z2 * r / 0.01**2) for r in (0.01, 0.02, 0.05, 0.1, 0.2)]
     assert (accuracy["margin"], accuracy["confidence"], accuracy["power"]) == (0.01, 0.95, 0.9)
-    assert slices["confidence"] == 0.975  # two labels share it
+    both = (stats.norm.ppf(0.95) + stats.norm.ppf(0.9**0.5)) ** 2  # two labels, each that often
+    assert slices["needed"] == [
+        math.ceil(both * max(r, 0.05) / 0.05**2) for r in accuracy["flip_rates"]
+    ]
+    assert (slices["confidence"], slices["power"]) == (0.95, 0.9)
     assert agreement["needed"] == unlabelled["needed"]
     assert agreement["needed"][3:] == [None, None]
     assert {need["step"] for need in (accuracy, slices, agreement, unlabelled)} == {"accuracy"}

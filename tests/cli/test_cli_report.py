@@ -30,6 +30,22 @@ def test_a_baseline_shows_what_changed(edgepipe: Run, files: Path) -> None:
     assert "2026-10-01T08:00:00Z" in html
 
 
+@pytest.mark.parametrize("outcome", reports.CODES)
+def test_a_policy_judges_it_as_gate_does(edgepipe: Run, files: Path, outcome: str) -> None:
+    for name in ("new.json", "bare.json"):
+        reports.made().model_copy(update={"gates": ()}).write(files / "bare.json")
+        done = edgepipe("report", name, "--policy", f"{outcome}.toml", "-o", "-")
+        assert done.code == 0
+        assert f"<strong>{outcome}</strong>" in done.out
+
+
+def test_a_page_that_cannot_be_drawn_anew_is_not_left(edgepipe: Run, files: Path) -> None:
+    edgepipe("report", "new.json")
+    (files / "new.json").write_text("{}")
+    assert edgepipe("report", "new.json").code == 2
+    assert not (files / "report.html").exists()
+
+
 def test_a_report_without_gates_is_drawn_all_the_same(edgepipe: Run, files: Path) -> None:
     reports.made().model_copy(update={"gates": ()}).write(files / "bare.json")
     done = edgepipe("report", "bare.json", "--baseline", "old.json", "-o", "-")

@@ -24,8 +24,8 @@ def test_every_kind_of_report_has_its_columns(capsys: pytest.CaptureFixture[str]
         "accuracy", "drop", "agreement", "size", "operations", "memory", "latency", "speed-up",
     ]  # fmt: skip
     assert found["int8"] == [
-        "97.0% (40.0% to 60.0%)", "+0.5% (+40.0% to +60.0%)", "94.5%", "100 bytes", "2.00 GFLOP",
-        "100 MB", "1.00 ms", "8.00x (0.40 to 0.60)",
+        "97.0% (40.0% to 60.0%)", "0.50 points (40.00 to 60.00)", "94.5%", "100 bytes",
+        "2.00 GFLOP", "100 MB", "1.00 ms", "8.00x (0.40 to 0.60)",
     ]  # fmt: skip
     assert found["teacher"] == ["97.5% (40.0% to 60.0%)", "100 bytes", "1.00 ms"]
     assert found["fp32"] == ["400 bytes", "2.00 GFLOP", "400 MB"]

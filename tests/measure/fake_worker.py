@@ -56,6 +56,9 @@ def block(command, cost, fault):
     cpu = [cost(text) for text in command["texts"][command["drop"] :]]
     if fault == "ticks":
         cpu = [10_000_000] * len(cpu)
+    if fault == "stumbles":  # on texts of odd length
+        texts = command["texts"][command["drop"] :]
+        cpu = [ns * (3 if len(text) % 2 else 1) for ns, text in zip(cpu, texts, strict=True)]
     factor = 2 if fault == "waits" else 1
     return {"cpu_ns": cpu, "wall_ns": [factor * ns for ns in cpu]}
 

@@ -48,6 +48,18 @@ def test_an_explanation_is_the_mean_over_texts():
     assert worst.rank_agreement == -1
 
 
+@pytest.mark.parametrize("count", [2, 32, 500])
+def test_texts_that_all_agree_do_not_prove_that_others_do(count):
+    """None of them disagrees: by Clopper and Pearson so large a share may, each by 2."""
+    weights = [floats(1, 2, 3)] * count
+    found = explanation(texts(count), weights, weights, resamples=99, seed=0).rank_agreement
+    assert found.value == 1
+    expected = max(-1.0, 1 - 2 * stats.beta.ppf(0.95, 1, count))
+    assert found.bounds(0.95).low == pytest.approx(expected, rel=1e-6)
+    assert found.bounds(0.95).high == 1
+    assert list(found.quantiles) == sorted(found.quantiles)
+
+
 def test_the_least_agreeing_texts_are_shown():
     old = [floats(1, 2, 3)] * 9
     new = [floats(1, 2, 3)] * 4 + [floats(3, 2, 1)] * 5

@@ -325,15 +325,49 @@ def test_every_visit_asks_all_arms_the_same_texts_in_an_order_of_its_own():
     assert sorted(asked[:50], key=len) == TEXTS
 
 
-def test_every_round_asks_the_same_texts_with_arms_in_another_order():
+def test_texts_go_on_from_round_to_round_with_arms_in_another_order():
     session = Session([fake(n, 1) for n in "abc"], Texts(TEXTS), Conditions(
         seed=3, budget=Budget(round_seconds=0, round_blocks=30)))  # fmt: skip
     logs: list[list] = [[], []]
     for log in logs:
         session._singles([Recorder(name, log) for name in "abc"], [ArmRound(0) for _ in "abc"])
-    first, second = ([texts for _, texts in log] for log in logs)
-    assert first == second
+    first, second = ([texts for _, texts in log[::3]] for log in logs)
     assert [name for name, _ in logs[0]] != [name for name, _ in logs[1]]
+    asked = list(itertools.chain.from_iterable(first + second))
+    assert len(asked) == 2 * 30 * 12
+    for start in range(0, len(asked) - 50, 50):  # round after round of all 50 texts, in turn
+        assert sorted(asked[start : start + 50], key=len) == TEXTS
+    assert first != second
+
+
+def test_a_candidate_that_is_slow_on_some_texts_is_seen():
+    """Three times as slow on 30 % of the texts takes 1.6 times as long; its median call, 1.0."""
+    texts = ["x" * 10] * 7 + ["x" * 11] * 3
+    measured = latency.compare(
+        fake("r", 1.0),
+        [fake("c", 1.0, "stumbles")],
+        Texts(texts),
+        Conditions(budget=Budget(rounds=2, round_seconds=0, round_blocks=10, seconds=0)),
+    )
+    (found,) = measured.speedups
+    assert found.ratio == pytest.approx((7 * 10 + 3 * 11) / (7 * 10 + 3 * 33), rel=0.1)
+    assert measured.candidates[0].p50_ms == pytest.approx(10, rel=0.05)
+
+
+@pytest.mark.parametrize(("fault", "doubted"), [("waits", True), ("", False)])
+def test_a_candidate_that_works_where_cpu_time_does_not_see_it_is_a_doubt(fault, doubted):
+    measured = latency.compare(
+        fake("r", 1.0), [fake("c", 1.0, fault)], Texts(TEXTS), Conditions(budget=QUICK)
+    )
+    assert any("takes 2.00 times its CPU time" in doubt for doubt in measured.doubts) is doubted
+    both = latency.compare(
+        fake("r", 1.0, fault), [fake("c", 1.0, fault)], Texts(TEXTS), Conditions(budget=QUICK)
+    )
+    assert both.doubts == ()  # busy cores
+    wall = latency.compare(
+        fake("r", 1.0), [fake("c", 1.0, fault)], Texts(TEXTS), Conditions(threads=2, budget=QUICK)
+    )
+    assert wall.doubts == ()
 
 
 def test_the_seed_orders_everything():

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 
+from edgepipe.measure import paired
 from edgepipe.measure.paired import Counts, counts, macro_f1_drop, slice_figures
 from edgepipe.measure.records import SliceBy, packed
 from edgepipe.measure.statistics import TWO_SIDED, drop_bounds
@@ -59,6 +60,31 @@ def test_its_bounds_are_scipys_over_the_texts() -> None:
     apart = 3 * 0.1 * expected.standard_error
     assert found.low == pytest.approx(expected.confidence_interval.low, abs=apart)
     assert found.high == pytest.approx(expected.confidence_interval.high, abs=apart)
+
+
+def test_many_labels_are_scikit_learns_too() -> None:
+    truth, old, new = answers(1000, 150, seed=6, loss=0.3)
+    found = macro_f1_drop(truth, old, new, 150, resamples=99, seed=0)
+    assert found.value == pytest.approx(lost(truth, old, new), abs=1e-12)
+
+
+def test_what_a_text_adds_is_what_is_lost_without_it() -> None:
+    truth, old, new = answers(60, 12, seed=7, loss=0.4)
+    tally = paired._Tally.of(truth, old, new, 12)
+    without = [lost(*(np.delete(column, n) for column in (truth, old, new))) for n in range(60)]
+    assert -tally.influence(7)[tally.cell] == pytest.approx(without, abs=1e-12)
+
+
+@pytest.mark.parametrize("dear", [0, 10**6], ids=["cells", "texts"])
+def test_cells_are_drawn_as_texts_would_be(dear: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their sizes or text by text: a multinomial's means, variances and covariance."""
+    monkeypatch.setattr(paired, "_DEAR", dear)
+    tally = paired._Tally.of(*answers(100, 2, seed=8), 2)
+    sizes = tally.drawn(np.random.default_rng(9), 20_000)
+    assert (sizes.sum(axis=1) == 100).all()
+    expected = stats.multinomial(100, tally.sizes / 100)
+    assert sizes.mean(axis=0) == pytest.approx(tally.sizes, abs=0.2)
+    assert np.cov(sizes.T) == pytest.approx(expected.cov(), abs=0.5)
 
 
 def test_without_a_flip_a_small_test_set_still_excludes_nothing() -> None:

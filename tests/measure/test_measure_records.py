@@ -56,6 +56,11 @@ def test_a_report_of_another_kind_is_refused(kind, tmp_path):
         ({"labels": []}, "an answer is none of the labels"),
         ({"comparisons": []}, "comparisons and candidates differ"),
         ({"unlabelled": 5}, "packed figures are"),
+        ({"unlabelled": 10**9}, "less than or equal to 100000000"),
+        ({"unlabelled": 10**8}, "cannot hold 100000000 figures"),
+        ({"examples": -1}, "greater than or equal to 0"),
+        ({"resamples": 98}, "greater than or equal to 99"),
+        ({"labels": ["a"] * 100_001}, "at most 100000 items"),
     ],
 )
 def test_what_it_does_not_know_it_refuses(change, said, tmp_path):
@@ -64,6 +69,66 @@ def test_what_it_does_not_know_it_refuses(change, said, tmp_path):
     path.write_text(json.dumps({**found, **change}))
     with pytest.raises(BundleError, match=said):
         records.read(path)
+
+
+@pytest.mark.parametrize("field", ["examples", "reference_only", "candidate_only"])
+def test_a_comparison_that_its_answers_do_not_bear_out_is_refused(field, tmp_path):
+    path = tmp_path / "r.json"
+    found = VALIDATION.model_dump(mode="json", by_alias=True)
+    found["comparisons"][0][field] -= 1
+    path.write_text(json.dumps(found))
+    with pytest.raises(BundleError, match="int8: answers and the counts of its comparison differ"):
+        records.read(path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (("candidates", 0, "calls"), -1, "greater than or equal to 0"),
+        (("candidates", 0, "calls"), 10**9, "less than or equal to 100000000"),
+        (("candidates", 0, "bytes"), -1, "greater than or equal to 0"),
+        (("candidates", 0, "p90_ms"), -0.5, "greater than or equal to 0"),
+        (("candidates", 0, "quantiles_ms"), [], "at least 101 items"),
+        (("speedups", 0, "log_ratios"), [[0.1, 0.2]], "at least 2 items"),
+        (("speedups", 0, "log_ratios"), [[0.1], []], "at least 1 item"),
+        (("speedups", 0, "log_ratios"), [[0.1], [1e3]], "less than or equal to 50"),
+        (("control", "log_ratios"), [[0.1], [-50.1]], "greater than or equal to -50"),
+        (("speedups", 0, "ratio"), 0.0, "greater than 0"),
+        (("texts",), -1, "greater than or equal to 0"),
+    ],
+)
+def test_figures_that_cannot_be_are_refused(place, value, said, tmp_path):
+    path = tmp_path / "r.json"
+    found = BENCHMARK.model_dump(mode="json", by_alias=True)
+    inner = found
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    path.write_text(json.dumps(found))
+    with pytest.raises(BundleError, match=said):
+        records.read(path)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, OverflowError, IndexError, RecursionError])
+def test_whatever_goes_wrong_in_reading_is_damage(error, tmp_path, monkeypatch):
+    path = tmp_path / "r.json"
+    VALIDATION.write(path)
+
+    def fails(*_, **__):
+        raise error("odd")
+
+    monkeypatch.setattr(ValidationReport, "labels_of_texts", fails)
+    with pytest.raises(BundleError, match=r"r\.json is damaged: odd"):
+        records.read(path)
+
+
+def test_a_count_that_the_text_cannot_hold_takes_no_memory(monkeypatch):
+    """zlib's limit is 1032 times (RFC 1951: 258 bytes in two bits at least)."""
+    most = packed([0] * 10**6)
+    assert unpacked(most, 10**6).sum() == 0
+    monkeypatch.setattr(zlib, "decompressobj", lambda: pytest.fail("it unfolds"))
+    with pytest.raises(ValueError, match="cannot hold 100000000 figures"):
+        unpacked(packed([1, 2]), 10**8)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\N{SNOWMAN}"])

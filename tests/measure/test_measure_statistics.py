@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from edgepipe.measure.statistics import (
     ratio_estimate,
     ratio_of_ratios_bounds,
     student_quantile,
+    unseen_share,
     wilson,
 )
 
@@ -111,12 +113,40 @@ def test_at_a_bound_the_score_under_the_likeliest_nuisance_is_z(b, c, n):
     assert score(found.low) == pytest.approx(stats.norm.ppf(0.95), abs=1e-3)
 
 
-def test_without_disagreement_the_bounds_still_have_a_width():
-    # By hand: with b = c = 0 the score is -sqrt(n d / (1 - d)), so d = z^2 / (n + z^2).
-    z = stats.norm.ppf(0.95)
-    found = drop_bounds(0, 0, 100, confidence=0.95)
-    assert found.high == pytest.approx(z**2 / (100 + z**2))
-    assert found.low == pytest.approx(-found.high)
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.975, 0.999])
+@pytest.mark.parametrize("total", [1, 20, 100, 5000])
+def test_without_disagreement_the_bounds_are_exact_or_wider(total, confidence):
+    """Clopper and Pearson's at no event; by hand the score is -sqrt(n d / (1 - d))."""
+    z = stats.norm.ppf(confidence)
+    score, exact = z**2 / (total + z**2), stats.beta.ppf(confidence, 1, total)
+    found = drop_bounds(0, 0, total, confidence=confidence)
+    assert found.high == pytest.approx(max(score, exact), rel=1e-6)
+    assert found.low == -found.high
+    assert stats.binom.pmf(0, total, found.high) <= (1 - confidence) * (1 + 1e-6)
+    assert unseen_share(total, confidence=confidence) == pytest.approx(exact)
+
+
+def test_without_flips_as_many_texts_are_needed_as_the_exact_bound_takes():
+    """Also where the power asked for is low, and the score's number would not do."""
+    needed = needed_examples(0.0, 0.01, power=0.5)
+    assert drop_bounds(0, 0, needed, confidence=0.95).high <= 0.01
+    assert drop_bounds(0, 0, needed - 1, confidence=0.95).high > 0.01
+    assert needed_examples(0.0, 1.0) == 9  # 8.56, as ever
+
+
+@pytest.mark.parametrize("percentile", [90, 99])
+@pytest.mark.parametrize("total", [1, 64, 1000, 4096, 10**6, 10**8])
+def test_the_rank_of_a_low_bound_is_the_binomial_quantile(total, percentile):
+    expected = stats.binom.ppf(0.99, total, 1 - percentile / 100) + 1
+    assert percentile_rank(total, percentile) == expected
+
+
+def test_the_rank_among_many_takes_little_memory():
+    tracemalloc.start()
+    percentile_rank(10**8 - 1, 90)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_a_drop_of_everything_is_bounded_by_one():

@@ -5,7 +5,16 @@ import pytest
 from scipy import stats
 
 from edgepipe.measure.records import Interval
-from edgepipe.measure.stopping import Limit, at_the_limit, bias, coarse, decided, reach
+from edgepipe.measure.stopping import (
+    Limit,
+    at_the_limit,
+    bias,
+    coarse,
+    decided,
+    hidden,
+    reach,
+    tolerable,
+)
 
 FIVE = Limit("c", 1 / 1.05, 0.95)
 
@@ -56,6 +65,31 @@ def test_a_reference_that_provably_differs_from_itself_is_a_doubt():
     assert bias(rounds(1.0, 1.01, 0.99), "single texts") == ""
     assert bias(rounds(0.9, 1.25, 1.1), "single texts") == ""  # noisy, and no proof of anything
     assert bias(rounds(1.019, 1.02, 1.018), "single texts") == ""  # proven, and too little
+
+
+@pytest.mark.parametrize(
+    ("limit", "ratio", "most"),
+    [
+        (2.0, 2.0, 0.02),
+        (1 / 1.05, 1.0, 0.02),
+        (math.exp(0.02), math.exp(0.01), 0.01),
+        (math.exp(-0.02), 1.0, 0.01),
+        (1.0, math.exp(0.01), 0.005),
+        (1.0, 8.0, 0.02),
+        (1.0, 1.0, 0.002),
+    ],
+)
+def test_the_sentinel_is_held_to_what_the_gate_allows(limit, ratio, most):
+    assert tolerable(limit, ratio) == pytest.approx(most)
+    assert bias(rounds(*[math.exp(most * 1.02)] * 3), "single texts", most) != ""
+    assert bias(rounds(*[math.exp(most * 0.9)] * 3), "single texts", most) == ""
+
+
+def test_time_that_the_cpu_clock_does_not_see_is_a_doubt_in_every_round_only():
+    assert "c: a call takes 1.30 times its CPU time" in hidden([1.3, 1.3], [1.0, 1.0], "c")
+    assert hidden([1.3, 1.2], [1.0, 1.0], "c") == ""
+    assert hidden([2.6, 2.6], [2.2, 2.2], "c") == ""  # busy cores stretch both
+    assert hidden([1.0, 1.0], [2.0, 2.0], "c") == ""
 
 
 def test_a_clock_of_few_different_times_is_coarse():

@@ -10,9 +10,11 @@ from edgepipe.errors import BundleError, UsageError
 from edgepipe.pipeline import baseline, job
 from edgepipe.pipeline import report as reports
 from edgepipe.pipeline.gate import AccuracyGate, LatencyGate
-from edgepipe.pipeline.run import Listener, asked
+from edgepipe.pipeline.graph import Step
+from edgepipe.pipeline.run import Listener, asked, timed
 from edgepipe.pipeline.settings import RunSettings
 from edgepipe.stage import Asked
+from edgepipe.stages.benchmark import Benchmark
 from tests.pipeline import toys
 from tests.pipeline.judging import whole
 from tests.pipeline.measured import MACHINE, OTHER_MACHINE, validation
@@ -31,8 +33,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def chosen(place: Path | None) -> baseline.Baselines:
-    return baseline.choose(place, baseline.read_all(place, "reviews"), MACHINE)
+def chosen(
+    place: Path | None, before: str = "2026-10-01T00:00:00Z", **how: bool
+) -> baseline.Baselines:
+    return baseline.find(place, "reviews", before=before, machine=MACHINE, **how)
 
 
 def test_the_newest_is_taken_and_for_clocks_the_newest_of_the_same_machine(folder: Path) -> None:
@@ -41,6 +45,52 @@ def test_the_newest_is_taken_and_for_clocks_the_newest_of_the_same_machine(folde
     assert found.newest.created == LATEST
     assert found.here is not None
     assert found.here.created == LATE
+    assert found.newest_path == folder / "c.json"
+    assert found.named(same_machine=False) == f"the baseline is c.json of {LATEST}"
+    here = f"the baseline is a.json of {LATE} of Some CPU, 2 cores"
+    assert found.named(same_machine=True) == here
+
+
+def test_a_report_is_never_its_own_baseline_nor_is_a_later_one(folder: Path) -> None:
+    found = chosen(folder, before=LATE)
+    assert found.newest == found.here is not None
+    assert (found.newest.created, found.newest_path) == (EARLY, folder / "b.json")
+    none = chosen(folder, before=EARLY)
+    assert (none.newest, none.here, none.late) == (None, None, 3)
+    why = none.why_none(same_machine=True)
+    assert f"none of the 3 in {folder} is earlier than the report itself" in why
+
+
+@pytest.mark.parametrize("before", [EARLY, LATE])
+def test_a_file_that_is_no_earlier_is_a_wrong_call(folder: Path, before: str) -> None:
+    with pytest.raises(UsageError, match=rf"a\.json is of {LATE}, no earlier .*swap the two"):
+        chosen(folder / "a.json", before=before)
+    assert chosen(folder / "a.json", before=LATEST).newest is not None
+
+
+def test_which_is_shown_beside_the_verdicts(folder: Path) -> None:
+    found = chosen(folder)
+    accuracy = AccuracyGate(measure="accuracy", max_drop=0.1, of="int8", against="baseline")
+    clocks = LatencyGate(measure="latency", min_speedup=2.0, of="int8", against="baseline")
+    beside = clocks.model_copy(update={"against": "teacher"})
+    assert found.shown([accuracy, clocks]) == found.here
+    assert found.shown([accuracy, beside]) == found.newest != found.here
+
+
+def test_reports_of_other_pipelines_are_not_validated(folder: Path) -> None:
+    (folder / "e.json").write_text('{"schema": 1, "name": "others"}')
+    (folder / "f.json").write_text('{"schema": 2, "name": "others", "created": 7}')
+    assert chosen(folder).newest is not None
+
+
+@pytest.mark.parametrize("content", ["", '{"schema": 2}', '{"schema": 1}'])
+def test_what_nobody_named_is_passed_over(folder: Path, content: str) -> None:
+    (folder / "c.json").write_text(content)
+    broken = {"schema": 2, "name": "reviews", "created": LATEST}
+    (folder / "e.json").write_text(json.dumps(broken))
+    found = chosen(folder, strict=False)
+    assert found.newest is not None
+    assert found.newest.created == LATE
 
 
 def test_a_file_is_taken_whatever_its_machine_but_not_for_clocks(folder: Path) -> None:
@@ -115,6 +165,10 @@ def test_a_run_is_judged_against_its_baseline(
     done = job.run(pipeline, tmp_path, Listener())
     (verdict,) = done.report.verdicts
     assert (verdict.outcome, verdict.value) == ("fail", 90 / 2000)
+    assert verdict.note.endswith("; the baseline is x.json of 2026-01-01T00:00:00Z")
+    assert done.baseline is not None
+    assert done.baseline.created == "2026-01-01T00:00:00Z"
+    assert done.baseline_path == tmp_path / "baselines"
     kept = json.loads(done.report_path.read_text())
     assert kept["verdicts"][0]["outcome"] == "fail"
 
@@ -138,7 +192,25 @@ def test_a_benchmark_is_asked_what_the_latency_gates_against_its_reference_ask()
         LatencyGate(measure="latency", max_slowdown=0.25, against="teacher", **on),
         LatencyGate(measure="latency", min_speedup=2.0, against="baseline", **on),
     )
-    assert asked(gates, "teacher") == (Asked("int8", 3.0, 0.99), Asked("int8", 0.8, 0.99))
+    assert asked(gates, "teacher", {"int8", "fp32"}) == (
+        Asked("int8", 3.0, 0.99),
+        Asked("int8", 0.8, 0.99),
+    )
+
+
+def test_a_benchmark_is_not_asked_about_what_another_one_times() -> None:
+    """A limit of a model that is not timed would end the run, after all the steps before it."""
+    against = {"measure": "latency", "min_speedup": 3.0, "against": "teacher"}
+    names = ("fp32", "int8", "int8 (plain session)")
+    gates = tuple(LatencyGate(of=name, **against) for name in names)
+    wires = {"reference": "teacher", "candidates": ("int8",), "data": "reviews"}
+
+    def of(stage: Benchmark) -> list[str]:
+        step = Step(name="speed", use="benchmark", stage=stage, wires=wires)
+        return [limit.of for limit in asked(gates, "teacher", timed(step))]
+
+    assert of(Benchmark(plain=True)) == ["int8", "int8 (plain session)"]
+    assert of(Benchmark(plain=False)) == ["int8"]
 
 
 def test_reading_baselines_writes_nothing(folder: Path) -> None:

@@ -146,6 +146,60 @@ def test_one_of_several_steps_is_enough() -> None:
     assert problems(gate, first, second, *others) == []
 
 
+@pytest.mark.parametrize(
+    "gate",
+    [
+        {"measure": "size", "max_bytes": 1, "of": "int8"},
+        {"measure": "accuracy", "max_drop": 0.1, **OF},
+        {"measure": "slices", "max_drop": 0.1, "by": "length", **OF},
+    ],
+    ids=lambda gate: gate["measure"],
+)
+def test_several_steps_that_find_the_same_may_be_there(gate: dict[str, object]) -> None:
+    first, *others = steps({"explain": 0})
+    second = draft("more", "validate", COMPARE, explain=20, slices=("length",))
+    assert problems(gate, first, second, *others) == []
+
+
+@pytest.mark.parametrize(
+    ("gate", "use", "settings", "names"),
+    [
+        (
+            {"measure": "accuracy", "max_drop": 0.1, **OF},
+            "validate", {"split": "validation"}, "[step.tests], [step.more]",
+        ),
+        (
+            {"measure": "latency", "min_speedup": 2.0, **OF},
+            "benchmark", {}, "[step.speed], [step.more]",
+        ),
+        (
+            {"measure": "percentile", "max_ms": 2.0, "of": "int8 (plain session)"},
+            "benchmark", {}, "[step.speed], [step.more]",
+        ),
+    ],
+)  # fmt: skip
+def test_several_steps_that_may_differ_are_refused(
+    gate: dict[str, object], use: str, settings: dict[str, object], names: str
+) -> None:
+    second = draft("more", use, COMPARE, **settings)
+    assert problems(gate, *steps(), second) == [
+        f"gate.0: {names} each measure it in their own way; leave {gate['of']!r} to one of them"
+    ]
+    apart = draft("more", use, {**COMPARE, "candidates": ("fp32",)}, **settings)
+    assert problems(gate, *steps(), apart) == []
+
+
+def test_a_plain_session_has_to_be_timed() -> None:
+    gate = {"measure": "latency", "min_speedup": 2.0, **OF, "of": "int8 (plain session)"}
+    assert problems(gate, *steps(benchmark={"plain": False})) == [
+        "gate.0.of: [step.speed] times no plain session; give it plain = true"
+    ]
+    checkpoint = Draft(name="int8", use="checkpoint", stage=stage_class("checkpoint"), wires={})
+    assert problems(gate, *steps(), checkpoint) == [
+        "gate.0.of: 'int8' is no ONNX model, and only those have plain sessions"
+    ]
+
+
 def test_a_step_with_wrong_settings_brings_no_complaints_about_gates() -> None:
     broken = Draft(name="tests", use="validate", stage=stage_class("validate"), wires=COMPARE)
     gate = {"measure": "explanation", "min_agreement": 0.9, **OF}

@@ -7,13 +7,14 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from edgepipe.errors import BundleError, ExitCode, UsageError
-from edgepipe.measure.records import BenchmarkReport, ValidationReport
+from edgepipe.measure.records import BenchmarkReport, Explanation, ValidationReport
 from edgepipe.pipeline.baseline import Baselines
 from edgepipe.pipeline.gate import AccuracyGate, Gate, LatencyGate, SizeGate
 from edgepipe.pipeline.judge import judge
+from edgepipe.pipeline.judge.finding import Finding, verdict_on
 from edgepipe.pipeline.verdict import exit_code
 from tests.pipeline.judging import ON, SINCE, one, since, steps, whole
-from tests.pipeline.measured import benchmark, counts, validation
+from tests.pipeline.measured import OTHER_MACHINE, benchmark, counts, estimate, validation
 
 RATIOS = [[2.05, 2.06, 2.07], [2.08, 2.09, 2.10], [2.06, 2.07, 2.08], [2.04, 2.05, 2.06]]
 ACCURACY = AccuracyGate(measure="accuracy", max_drop=0.1, **ON)
@@ -83,6 +84,76 @@ def test_a_gate_finds_its_report_among_several() -> None:
     ]
 
 
+@pytest.mark.parametrize("names", [("first", "second"), ("second", "first")])
+def test_no_gate_depends_on_the_order_of_the_steps(names: tuple[str, str]) -> None:
+    """A run has them in the order they ran in, a report that is read back in that of the names."""
+    good, bad = validation(), validation(600, 0)
+    with pytest.raises(UsageError, match="the steps first, second measured it, and differ"):
+        judge([ACCURACY], dict(zip(names, (good, bad), strict=True)))
+    (alike,) = judge([ACCURACY], dict(zip(names, (good, good), strict=True)))
+    assert alike == one(ACCURACY, good)
+    (size,) = judge([gate_of("size")], dict(zip(names, (good, bad), strict=True)))
+    assert size.value == 25  # the same in both, whatever the answers
+
+
+@pytest.mark.parametrize("names", [("first", "second"), ("second", "first")])
+@pytest.mark.parametrize("measure", ["slices", "explanation", "throughput"])
+def test_the_step_that_has_the_figure_is_the_one(measure: str, names: tuple[str, str]) -> None:
+    answers, clocks = validation(), benchmark(RATIOS)
+    (comparison,) = answers.comparisons
+    why = Explanation(
+        method="m", texts=50, rank_agreement=estimate(0.9), same_top_word=1, examples=()
+    )
+    explained = comparison.model_copy(update={"explanation": why})
+    with_figure, without = {
+        "slices": (answers, answers.model_copy(update={"slices": ()})),
+        "explanation": (answers.model_copy(update={"comparisons": (explained,)}), answers),
+        "throughput": (clocks.model_copy(update={"throughputs": clocks.speedups}), clocks),
+    }[measure]
+    both = dict(zip(names, (with_figure, without), strict=True))
+    (found,) = judge([gate_of(measure)], both)
+    assert found == one(gate_of(measure), with_figure)
+    with pytest.raises(UsageError, match=f"gate {measure} of 'int8': .* step"):
+        one(gate_of(measure), without)
+
+
+def test_gates_of_one_measure_and_model_can_be_told_apart() -> None:
+    parts = {
+        "percentile": [({"percentile": 90}, "p90"), ({"percentile": 99}, "p99")],
+        "slices": [({}, "by length")],
+        "operators": [
+            ({"graph": "file"}, "in the file"),
+            ({}, "as executed"),
+            ({"graph": "plain"}, "plain session"),
+        ],
+        "accuracy": [({}, "")],
+    }
+    for measure, cases in parts.items():
+        for changes, part in cases:
+            gate = gate_of(measure, **changes)
+            assert one(gate, validation(), counts(), benchmark(RATIOS)).part == part
+    unlabelled = gate_of("agreement", on="unlabelled")
+    nothing = Finding(value=None, low=None, high=None)
+    assert verdict_on(unlabelled, nothing).part == "unlabelled texts"
+    assert verdict_on(gate_of("agreement"), nothing).part == ""
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "latency"])
+def test_the_baseline_that_decides_is_named(measure: str) -> None:
+    reports = (validation(), benchmark(RATIOS))
+    there = whole(*reports, created="2026-05-01T00:00:00Z", machine=OTHER_MACHINE)
+    known = Baselines(
+        newest=there, newest_path=Path("b/there.json"), here=whole(*reports),
+        here_path=Path("b/here.json"),
+    )  # fmt: skip
+    ends = {
+        "accuracy": "; the baseline is there.json of 2026-05-01T00:00:00Z",
+        "latency": "; the baseline is here.json of 2026-01-01T00:00:00Z of Some CPU, 2 cores",
+    }
+    assert one(gate_of(measure, **SINCE), *reports, baselines=known).note.endswith(ends[measure])
+    assert "the baseline is" not in one(gate_of(measure), *reports, baselines=known).note
+
+
 @pytest.mark.parametrize("measure", ["accuracy", "macro_f1", "slices", "agreement"])
 def test_against_the_same_answers_in_a_baseline(measure: str) -> None:
     report = validation(20, 10)
@@ -133,8 +204,12 @@ def test_where_a_baseline_was_looked_for_is_told() -> None:
 
 def test_a_report_that_contradicts_itself_is_refused() -> None:
     latency = gate_of("latency")
+    speed = benchmark(RATIOS)
+    (found,) = speed.speedups
+    few = found.model_copy(update={"log_ratios": found.log_ratios[:1]})
+    once = speed.model_copy(update={"speedups": (few,)})
     with pytest.raises(BundleError, match="latency of 'int8': wrong report: a ratio needs two"):
-        one(latency, benchmark(RATIOS[:1]))
+        one(latency, once)
     empty = benchmark(RATIOS).model_copy(update={"speedups": ()})
     with pytest.raises(BundleError, match="figures are missing"):
         one(latency, empty)

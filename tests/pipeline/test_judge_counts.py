@@ -205,6 +205,54 @@ def test_a_file_knows_its_domains() -> None:
     assert one(operators_gate(graph="file", required=("Gelu",)), report).outcome == "fail"
 
 
+def test_a_name_without_a_domain_forbids_and_counts_those_of_every_domain() -> None:
+    report = counted(operators={"com.microsoft::Gelu": 2, "Gelu": 1, "FastGelu": 4})
+
+    def broken(**rules: object) -> tuple[str, ...]:
+        return one(operators_gate(graph="file", **rules), report).details
+
+    assert broken(forbidden=("Gelu",)) == ("Gelu is forbidden and there 3 times",)
+    assert broken(forbidden=("com.microsoft::Gelu",)) == (
+        "com.microsoft::Gelu is forbidden and there 2 times",
+    )
+    assert broken(expected={"Gelu": 3, "com.microsoft::Gelu": 2}) == ()
+    assert broken(forbidden=("ai.onnx.ml::Gelu",)) == ()
+    assert broken(required=("Gelu",)) == ()
+
+
+def test_a_forbidden_name_in_the_wrong_case_is_no_pass() -> None:
+    found = one(operators_gate(forbidden=("matmul", "Gelu")), counts())
+    assert found.outcome == "fail"
+    assert found.details == (
+        "matmul is forbidden and not there, but MatMul is; write MatMul if it is meant",
+    )
+    report = counted(operators={"com.microsoft::Gelu": 1})
+    gate = operators_gate(graph="file", forbidden=("com.microsoft::GELU",))
+    assert "but com.microsoft::Gelu is" in one(gate, report).why
+
+
+def test_operators_of_another_device_are_not_compared() -> None:
+    before = since(counted(device="cuda"))
+    with pytest.raises(UsageError, match=r"another device \(cpu now, cuda then\)"):
+        one(operators_gate(against="baseline"), counts(), baselines=before)
+    file = operators_gate(against="baseline", graph="file")
+    assert one(file, counts(), baselines=before).outcome == "pass"
+
+
+@pytest.mark.parametrize("limits", [{"max_bytes": 1}, {"max_ratio": 0.1, "against": "fp32"}])
+@pytest.mark.parametrize("unknown", ["int8", "fp32"])
+def test_memory_that_the_system_did_not_tell_is_no_pass(
+    unknown: str, limits: dict[str, object]
+) -> None:
+    gate = BytesGate(measure="memory", of="int8", **limits)
+    found = one(gate, counted(unknown, peak_memory_bytes=0))
+    if unknown == "fp32" and "max_bytes" in limits:
+        assert found.outcome == "fail"
+        return
+    assert (found.outcome, found.value) == ("inconclusive", None)
+    assert "does not tell a process's memory" in found.why
+
+
 def test_a_fusion_that_an_update_dropped_is_found_without_naming_it() -> None:
     before = counted(
         executed={"CPUExecutionProvider": {"MatMul": 4, "LayerNormalization": 2, "Gelu": 1}}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgepipe import disk
-from edgepipe.errors import BundleError, UsageError
+from edgepipe.errors import BundleError, StageError, UsageError
 from edgepipe.pipeline import job
 from edgepipe.pipeline import report as reports
 from edgepipe.pipeline.gate import AccuracyGate
@@ -14,7 +14,7 @@ from edgepipe.pipeline.judge import judge
 from edgepipe.pipeline.run import Listener
 from edgepipe.pipeline.verdict import Verdict
 from tests.pipeline import toys
-from tests.pipeline.measured import validation
+from tests.pipeline.measured import benchmark, validation
 
 GATE = AccuracyGate(measure="accuracy", of="int8", against="teacher", max_drop=0.5)
 
@@ -88,6 +88,7 @@ def test_all_verdicts_in_one_word(
         ('{"schema": 3}', UsageError, "has schema 3; this edgepipe reads schema 2"),
         ('{"schema": 2}', BundleError, "is damaged"),
         ('{"schema": 2, "name":', BundleError, "is no readable report"),
+        ("[" * 100_000, BundleError, "is no readable report"),
     ],
 )
 def test_what_is_no_report(
@@ -104,6 +105,37 @@ def test_a_changed_report_is_refused(finished: job.Finished, tmp_path: Path) -> 
     disk.write_json(tmp_path / "r.json", {**found, "extra": 1})
     with pytest.raises(BundleError, match="is damaged"):
         reports.read(tmp_path / "r.json")
+
+
+def test_one_name_means_one_model_in_all_steps(finished: job.Finished, tmp_path: Path) -> None:
+    speed = benchmark([[2.0, 2.1], [2.0, 2.1]])
+    digests = {arm.name: arm.digest for arm in (speed.reference, *speed.candidates)}
+    assert digests == {"teacher": "digest of teacher", "int8": "digest of int8"}
+    whole = gated(finished.report, measured={"tests": validation(), "speed": speed})
+    whole.write(tmp_path / "r.json")
+    assert reports.read(tmp_path / "r.json") == whole
+    other = speed.model_copy(
+        update={"reference": speed.reference.model_copy(update={"digest": "of another"})}
+    )
+    gated(finished.report, measured={"tests": validation(), "speed": other}).write(
+        tmp_path / "r.json"
+    )
+    with pytest.raises(BundleError, match="wrong report: its steps measured two models 'teacher'"):
+        reports.read(tmp_path / "r.json")
+
+
+def test_a_page_of_the_last_run_never_lies_beside_a_new_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = job.run(toys.chain(), tmp_path, Listener()).report_path.with_suffix(".html")
+    page.write_text("pass")
+    with pytest.raises(StageError, match="out of luck"):
+        job.run(toys.chain(fail="out of luck"), tmp_path, Listener())
+    assert page.exists()  # that run has no report: the old ones belong together
+    monkeypatch.setattr(job, "judge", None)
+    with pytest.raises(TypeError):
+        job.run(toys.chain(), tmp_path, Listener())
+    assert not page.exists()
 
 
 def test_the_report_is_there_before_anything_is_judged(

@@ -8,9 +8,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from edgepipe.pipeline.report import RunReport
+from edgepipe.present.judged_by import JudgedBy
 from edgepipe.present.page import page
 from tests.pipeline.measured import validation
-from tests.present.judged import report, verdict
+from tests.present.judged import THREE, report, verdict
 from tests.present.parsed import Parsed
 from tests.present.rich import rich
 
@@ -96,7 +97,12 @@ def test_the_verdict_is_a_word_and_a_sentence(html: str) -> None:
 @pytest.mark.parametrize(
     ("made", "word", "sentence"),
     [
-        (report(), "no gates", "the pipeline file has no gates"),
+        (report(), "no gates", "no policy was given"),
+        (
+            report().model_copy(update={"pipeline": "[step]"}),
+            "no gates",
+            "the pipeline file has no gates",
+        ),
         (rich().model_copy(update={"verdicts": ()}), "not judged", "are not judged yet"),
         (report([verdict()]), "pass", "The only gate is met."),
         (report([verdict(), verdict()]), "pass", "2 of 2 gates are met."),
@@ -106,12 +112,31 @@ def test_the_verdict_is_a_word_and_a_sentence(html: str) -> None:
             "1 of 2 gates could not be decided: int8 against teacher: accuracy drop, at most",
         ),
     ],
-    ids=["no gates", "not judged", "one", "two", "inconclusive"],
+    ids=["no policy", "no gates", "not judged", "one", "two", "inconclusive"],
 )
 def test_each_verdict_has_its_sentence(made: RunReport, word: str, sentence: str) -> None:
     found = Parsed(page(made))
     assert f"{word}: reviews" in found.text
     assert sentence in found.text
+
+
+def test_what_is_compared_only_shows_no_verdicts_of_its_own() -> None:
+    found = Parsed(page(report(THREE), report(), judged=False))
+    assert "compared: reviews" in found.text
+    assert "Compared, not judged: no policy was given." in found.text
+    assert not [a for a in found.all("b") if "outcome" in a.get("class", "")]
+
+
+def test_a_verdict_of_two_words_is_one_class() -> None:
+    """``gates`` is the class of the list of gates."""
+    (head,) = [a for a in Parsed(page(report())).all("div") if "verdict" in a.get("class", "")]
+    assert head["class"].split() == ["verdict", "no-gates"]
+
+
+def test_the_files_that_were_judged_are_named() -> None:
+    by = JudgedBy(report_sha256="a" * 64, policy="p.toml", policy_sha256="b" * 64, baseline="old")
+    text = Parsed(page(report(THREE), by=by)).text
+    assert all(part in text for part in ("a" * 64, "p.toml", "b" * 64, "old"))
 
 
 def test_what_was_not_measured_is_left_out() -> None:

@@ -10,7 +10,7 @@ from edgepipe.measure.records import packed
 from edgepipe.pipeline.report import RunReport
 from edgepipe.present.legible import clipped, legible, shortened
 from edgepipe.present.page import page
-from tests.pipeline.measured import arm, validation
+from tests.pipeline.measured import validation
 from tests.present.judged import NASTY, nasty, report
 from tests.present.parsed import Parsed
 from tests.present.rich import rich, spoiled, values
@@ -142,8 +142,8 @@ def test_150_labels_show_the_pairs_most_confused() -> None:
 
 def test_fifty_candidates_stay_readable() -> None:
     found = validation(60, 50, 200)
-    truth = found.labels_of_texts()
-    arms = tuple(arm(f"candidate {n}", truth, truth, 100 + n) for n in range(50))
+    first = found.candidates[0]
+    arms = tuple(first.model_copy(update={"name": f"candidate {n}"}) for n in range(50))
     compared = tuple(found.comparisons[0].model_copy(update={"candidate": a.name}) for a in arms)
     made = found.model_copy(update={"candidates": arms, "comparisons": compared})
     html = page(report(measured={"accuracy": made}))

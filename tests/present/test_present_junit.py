@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 import junitparser
 import pytest
 
+from edgepipe.present.judged_by import JudgedBy
 from edgepipe.present.junit import junit
 from tests.present.judged import NASTY, SPEED, THREE, nasty, report, verdict
 
@@ -118,3 +119,13 @@ def test_characters_that_xml_cannot_hold_are_spelt_out() -> None:
     (suite,) = parsed(junit(report([verdict("fail", why="a\x00b\x1b[0m\ufffe\ud800c")])))
     (case,) = suite
     assert "a\\x00b\\x1b[0m\\ufffe\\ud800c" in case.result[0].message
+
+
+def test_the_files_that_were_judged_are_properties() -> None:
+    by = JudgedBy(
+        report_sha256="a" * 64, policy="p.toml", policy_sha256="b" * 64, baseline="o.json"
+    )
+    (suite,) = parsed(junit(report([verdict()]), by))
+    found = {item.name: item.value for item in suite.properties()}
+    assert (found["report, SHA-256"], found["policy"]) == ("a" * 64, "p.toml")
+    assert (found["policy, SHA-256"], found["baseline"]) == ("b" * 64, "o.json")

@@ -8,6 +8,7 @@ from markdown_it.token import Token
 
 from edgepipe.measure.records import Flip
 from edgepipe.present.escape import code, prose
+from edgepipe.present.judged_by import JudgedBy
 from edgepipe.present.markdown import LIMIT, compared, markdown
 from tests.pipeline.measured import OTHER_MACHINE, validation
 from tests.present.judged import NASTY, SIZE, SPEED, THREE, everything, nasty, report, verdict
@@ -49,7 +50,7 @@ def test_the_verdict_comes_first_and_gates_stand_by_tier() -> None:
     assert clocks[1][0] == "⚠️ **inconclusive**"
     headings = [line.removeprefix("### ") for line in text.splitlines() if line.startswith("### ")]
     assert headings[:3] == [
-        "Counts: exact, without noise",
+        "Counts: exact, but for the memory of a process",
         "Accuracy: with the error of sampling texts",
         "Clocks: with the machine's noise, too",
     ]
@@ -177,3 +178,13 @@ def test_what_fits_is_not_cut() -> None:
     assert markdown(report(THREE, everything()), limit=len(whole.encode()) + 1) == whole
     assert "Cut here" not in whole
     assert "Cut here" in markdown(report(THREE, everything()), limit=len(whole.encode()) - 1)
+
+
+def test_the_files_that_were_judged_are_named() -> None:
+    by = JudgedBy(report_sha256="a" * 64, policy="p|.toml", policy_sha256="b" * 64)
+    made = markdown(report(THREE), by=by)
+    told = (
+        f"Judged by: report, SHA-256 `{'a' * 64}`; policy `p\N{BROKEN BAR}.toml`; policy, SHA-256 "
+    )
+    assert f"{told}`{'b' * 64}`." in made
+    assert "Judged by" not in markdown(report(THREE))

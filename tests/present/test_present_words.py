@@ -53,7 +53,7 @@ def test_every_measure_and_every_unit_has_words() -> None:
 def test_a_sentence_says_what_was_asked_what_was_found_and_how_sure_it_is() -> None:
     assert words.sentence(verdict(note="2000 texts")) == (
         "PASS         int8 against teacher: accuracy drop 0.50 points (one-sided bounds at 95%: "
-        "-0.10 points to 1.10 points); at most 2.00 points asked [2000 texts]"
+        "-0.10 to 1.10 points); at most 2.00 points asked [2000 texts]"
     )
     assert words.sentence(SIZE) == (
         "FAIL         int8: size of the files 18.2 MB; at most 18.0 MB asked: grew"
@@ -71,11 +71,41 @@ def test_a_sentence_says_what_was_asked_what_was_found_and_how_sure_it_is() -> N
         ({"high": None}, "0.50 points (at 95% no less than -0.10 points)"),
         ({"low": None, "high": None}, "0.50 points"),
         ({"value": None, "low": None, "high": None}, "none"),
-        ({"confidence": 0.999}, "0.50 points (one-sided bounds at 99.9%: -0.10 points to 1.10 poi"),
+        ({"confidence": 0.999}, "0.50 points (one-sided bounds at 99.9%: -0.10 to 1.10 poi"),
     ],
 )
 def test_bounds_that_are_missing_are_not_told(bounds: dict, told: str) -> None:
     assert words.found(verdict(**bounds)).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.015, "1.50 points"), (-0.000022, "0.00 points"), (-0.0058, "-0.58 points")],
+)
+def test_points_have_two_decimals(value: float, shown: str) -> None:
+    assert words.points(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        ("-0.58 points", "0.58 points", "-0.58 to 0.58 points"),
+        ("999 kB", "1.02 MB", "999 kB to 1.02 MB"),
+        ("6.50x", "9.10x", "6.50x to 9.10x"),
+        ("none", "1.10 points", "none to 1.10 points"),
+    ],
+)
+def test_a_unit_that_two_figures_share_is_told_once(low: str, high: str, told: str) -> None:
+    assert words.span(low, high) == told
+
+
+def test_gates_that_differ_in_a_part_alone_have_names_of_their_own() -> None:
+    late = [SPEED.model_copy(update={"measure": "percentile", "part": p}) for p in ("p95", "p99")]
+    assert [words.title(found) for found in late] == [
+        f"int8 against teacher: slow end of the latency ({p}), at least 7.00x"
+        for p in ("p95", "p99")
+    ]
+    assert "slow end of the latency (p99) 8.60x" in words.told(late[1])
 
 
 @pytest.mark.parametrize("high", [0.02004, 0.0200001, 0.0199999])

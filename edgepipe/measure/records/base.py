@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from edgepipe import disk
 from edgepipe.errors import BundleError, UsageError
@@ -26,7 +26,15 @@ PROBABILITIES = (
 """Where an Estimate keeps the quantiles of its bootstrap distribution."""
 _ROUNDING = 1e-9
 _INT32 = np.dtype("<i4")
+_EXPANDS = 1032
+"""Bytes that one byte of zlib's can stand for, at most (a match of 258 bytes in two bits)."""
 Ints = npt.NDArray[np.int64]
+Count = Annotated[int, Field(ge=0, le=100_000_000)]
+"""Of texts, calls and the like: what claims more is damaged, and would not fit into memory."""
+Bytes = Annotated[int, Field(ge=0, lt=1 << 60)]
+NotNegative = Annotated[float, Field(ge=0)]
+Above0 = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Record(BaseModel):
@@ -78,17 +86,25 @@ def packed(values: Sequence[int] | Ints) -> str:
 def unpacked(text: str, count: int) -> Ints:
     """The ``count`` integers in ``text``, int64 [count]; ValueError when it holds others.
 
-    Never more memory than ``count`` needs, whatever the text claims.
+    Never more memory than ``count`` needs, whatever the text claims, and none for a ``count`` that
+    a text of this length cannot hold.
     """
     wanted = count * _INT32.itemsize
-    stream = zlib.decompressobj()
     try:
-        raw = stream.decompress(base64.b64decode(text, validate=True), wanted + 1)
+        held = base64.b64decode(text, validate=True)
+        _require_room(len(held), count)
+        stream = zlib.decompressobj()
+        raw = stream.decompress(held, wanted + 1)
     except (zlib.error, binascii.Error, ValueError) as error:
         raise ValueError(f"packed figures are damaged: {error}") from error
     if len(raw) != wanted or not stream.eof:
         raise ValueError(f"packed figures are not {count}")
     return np.frombuffer(raw, _INT32).astype(np.int64)
+
+
+def _require_room(held: int, count: int) -> None:
+    if not 0 <= count * _INT32.itemsize <= _EXPANDS * held:
+        raise ValueError(f"{held} bytes cannot hold {count} figures")
 
 
 class ReportBase(Record):
@@ -113,7 +129,7 @@ def loaded(path: Path) -> dict[str, object]:
     """The JSON object at ``path``; BundleError unless it is one of this schema."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
         raise BundleError(f"{path} is no readable report: {error}") from error
     if not isinstance(found, dict):
         raise BundleError(f"{path} is damaged: not a JSON object")
@@ -127,5 +143,5 @@ def validated(kind: type[R], found: dict[str, object], path: Path) -> R:
     """``found`` as a report of ``kind``; BundleError naming what is wrong with it."""
     try:
         return kind.model_validate_json(json.dumps(found))
-    except ValidationError as error:
+    except (ValueError, ArithmeticError, LookupError, RecursionError) as error:
         raise BundleError(f"{path} is damaged: {error}") from error

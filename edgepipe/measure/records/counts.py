@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from edgepipe.measure.machine import Machine
-from edgepipe.measure.records.base import Record, ReportBase
+from edgepipe.measure.records.base import Bytes, Count, NotNegative, Record, ReportBase
 
 
 class ArmCounts(Record):
@@ -15,31 +15,32 @@ class ArmCounts(Record):
     digest: str
     precision: str
     device: Literal["cpu", "cuda"]
-    operators: dict[str, int]
+    operators: dict[str, Count]
     """Nodes in the files, by operator; those of other domains as ``com.microsoft::Gelu``."""
-    executed: dict[str, dict[str, int]]
+    executed: dict[str, dict[str, Count]]
     """Nodes left after onnxruntime's optimizers in the runtime's session: counts by operator, by
     execution provider."""
-    executed_plain: dict[str, dict[str, int]]
+    executed_plain: dict[str, dict[str, Count]]
     """The same in a session with onnxruntime's default options."""
-    fp32_flops: float
+    fp32_flops: NotNegative
     """Floating-point operations of matrix products (2 for each multiply and add) and convolutions
     on floats."""
-    int8_ops: float
+    int8_ops: NotNegative
     """The same on 8-bit integers."""
     uncounted: tuple[str, ...]
     """Operators that may multiply matrices in a way not known here; empty: nothing was missed."""
-    weight_bytes: int
-    """Initializers."""
-    activation_bytes: int
+    weight_bytes: Bytes
+    """Initializers, and tensors in ``Constant`` nodes above 1 kB."""
+    activation_bytes: Bytes
     """Every value that a node computes, all of them together."""
-    peak_activation_bytes: int
+    peak_activation_bytes: Bytes
     """Those that live at the same time, at most, in the order of the file."""
-    files: dict[str, int]
+    files: dict[str, Bytes]
     """Bytes of each file that ships."""
-    bytes: int
-    peak_memory_bytes: int
-    """Resident memory of a fresh process that loads the model and answers one text."""
+    bytes: Bytes
+    peak_memory_bytes: Bytes
+    """Resident memory of a fresh process that loads the model and answers one text; 0 where the
+    system does not tell."""
 
     @property
     def flops(self) -> float:
@@ -52,7 +53,7 @@ class CountsReport(ReportBase):
 
     content: Literal["counts"] = "counts"
     machine: Machine
-    tokens: int
+    tokens: Count
     models: tuple[ArmCounts, ...]
 
     def arm(self, name: str) -> ArmCounts:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from edgepipe.artifacts import Split
-from edgepipe.measure.records.base import Estimate, Interval, Ints, Record, ReportBase, unpacked
+from edgepipe.measure.records.base import (
+    Bytes,
+    Count,
+    Estimate,
+    Interval,
+    Ints,
+    NotNegative,
+    Record,
+    ReportBase,
+    Share,
+    unpacked,
+)
 
 Device = Literal["cpu", "cuda"]
 
@@ -16,27 +27,27 @@ class ClassScores(Record):
     """How one class fared: precision is 0 if it was never answered, recall if it never occurs."""
 
     label: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
+    precision: Share
+    recall: Share
+    f1: Share
+    support: Count
     """Examples of this class."""
 
 
 class Bin(Record):
     """The texts that one model answers with a probability in one range."""
 
-    count: int
-    confidence: float
+    count: Count
+    confidence: NotNegative
     """Their mean probability of the answer; 0 where there are none."""
-    accuracy: float
+    accuracy: Share
     """The share answered rightly; 0 where there are none."""
 
 
 class Calibration(Record):
     """Whether a model's probabilities are worth their name."""
 
-    ece: float
+    ece: NotNegative
     """Expected calibration error: the mean gap of confidence and accuracy, weighted by texts, in
     equal ranges of the answer's probability (Guo et al. 2017)."""
     bins: tuple[Bin, ...]
@@ -50,21 +61,21 @@ class ArmAccuracy(Record):
     precision: str
     """Of the weights: fp32, fp16, int8 or q4."""
     device: Device
-    correct: int
-    accuracy: float
+    correct: Count
+    accuracy: Share
     interval: Interval
     """Wilson's."""
     macro_f1: float
     """Over the classes that occur in the split or in the answers."""
     classes: tuple[ClassScores, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: tuple[tuple[Count, ...], ...]
     """``confusion[label][answer]``: counts."""
     calibration: Calibration
-    truncated: int
+    truncated: Count
     """Texts longer than the model reads."""
-    files: dict[str, int]
+    files: dict[str, Bytes]
     """Bytes of each file that ships, by its name in the artifact."""
-    bytes: int
+    bytes: Bytes
     """Their sum."""
     answers: str
     """The index of the label answered for every text, packed (``measure.records.packed``)."""
@@ -75,7 +86,7 @@ class ArmAccuracy(Record):
 class Flip(Record):
     """A text that a candidate answers differently than the reference."""
 
-    row: int
+    row: Annotated[int, Field(ge=1)]
     """Line of the split's file, counted from 1."""
     text: str
     label: str
@@ -101,11 +112,11 @@ class SliceFigures(Record):
     """A candidate beside the reference on one part of the split."""
 
     name: str
-    examples: int
-    reference_only: int
-    candidate_only: int
-    reference_accuracy: float
-    candidate_accuracy: float
+    examples: Count
+    reference_only: Count
+    candidate_only: Count
+    reference_accuracy: Share
+    candidate_accuracy: Share
     drop: float
     score: Interval
     """Of the drop, Tango's, at this part's own 95 %."""
@@ -125,10 +136,10 @@ class Explanation(Record):
     """Whether the candidate answers for the same reasons."""
 
     method: str
-    texts: int
+    texts: Count
     rank_agreement: Estimate
     """Spearman's correlation of the words' weights, the mean over texts."""
-    same_top_word: float
+    same_top_word: Share
     """The share of texts whose weightiest word is the same."""
     examples: tuple[ExplainedText, ...]
     """Those that agree least."""
@@ -137,9 +148,9 @@ class Explanation(Record):
 class Agreement(Record):
     """How often two models answer texts alike."""
 
-    examples: int
-    alike: int
-    agreement: float
+    examples: Count
+    alike: Count
+    agreement: Share
     interval: Interval
     """Wilson's."""
 
@@ -148,23 +159,23 @@ class Comparison(Record):
     """A candidate beside the reference on the same texts."""
 
     candidate: str
-    examples: int
-    reference_only: int
+    examples: Count
+    reference_only: Count
     """``b``: texts that only the reference answers rightly."""
-    candidate_only: int
+    candidate_only: Count
     """``c``: texts that only the candidate answers rightly."""
     drop: float
     """Reference accuracy minus candidate accuracy, ``(b - c) / examples``."""
     score: Interval
     """Of the drop, by Tango's score method; gates take the same at their own confidence."""
-    mcnemar_p: float
+    mcnemar_p: Share
     """Exact and two-sided: how often chance alone splits ``b`` and ``c`` at least this unevenly."""
-    detectable: float
+    detectable: Share
     """The smallest drop that so many texts with so many flips would have shown 9 times in 10, at
     95 % one-sided confidence."""
     macro_f1_drop: Estimate
     """BCa bootstrap over texts."""
-    agreement: float
+    agreement: Share
     agreement_interval: Interval
     """Wilson's."""
     divergence: Estimate
@@ -172,9 +183,9 @@ class Comparison(Record):
     texts."""
     calibration_increase: Estimate
     """The candidate's expected calibration error minus the reference's."""
-    max_logit_difference: float
+    max_logit_difference: NotNegative
     """The largest over texts and labels."""
-    flipped: int
+    flipped: Count
     """Texts with two different answers, all of them."""
     flips: tuple[Flip, ...]
     """The first of them."""
@@ -193,12 +204,12 @@ class ValidationReport(ReportBase):
     split: Split
     split_sha256: str
     """Of the split's file: two reports are comparable text by text when it is the same."""
-    labels: tuple[str, ...]
-    examples: int
+    labels: Annotated[tuple[str, ...], Field(max_length=100_000)]
+    examples: Count
     truth: str
     """The index of every text's label, packed."""
     seed: int
-    resamples: int
+    resamples: Annotated[int, Field(ge=99, le=100_000_000)]
     reference: ArmAccuracy
     candidates: tuple[ArmAccuracy, ...]
     comparisons: tuple[Comparison, ...]
@@ -206,7 +217,7 @@ class ValidationReport(ReportBase):
     slices: tuple[SliceBy, ...] = ()
     unlabelled_sha256: str = ""
     """Of the unlabelled texts; empty where there are none."""
-    unlabelled: int = 0
+    unlabelled: Count = 0
     """How many there are."""
 
     def labels_of_texts(self) -> Ints:
@@ -243,4 +254,13 @@ class ValidationReport(ReportBase):
                 raise ValueError(f"slices by {cut.by}: a text is in none of the parts")
         if [c.candidate for c in self.comparisons] != [arm.name for arm in self.candidates]:
             raise ValueError("comparisons and candidates differ")
+        for arm, comparison in zip(self.candidates, self.comparisons, strict=True):
+            self._require_counts_of(arm, comparison, truth)
         return self
+
+    def _require_counts_of(self, arm: ArmAccuracy, comparison: Comparison, truth: Ints) -> None:
+        right = unpacked(self.reference.answers, self.examples) == truth
+        rival = unpacked(arm.answers, self.examples) == truth
+        told = (comparison.examples, comparison.reference_only, comparison.candidate_only)
+        if told != (self.examples, int((right & ~rival).sum()), int((rival & ~right).sum())):
+            raise ValueError(f"{arm.name}: answers and the counts of its comparison differ")

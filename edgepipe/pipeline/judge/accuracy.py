@@ -30,6 +30,8 @@ from edgepipe.pipeline.judge.scene import Scene, against_of, require_same, title
 
 LEAST = 20
 """Texts that a bootstrap needs: from fewer it says more than it knows."""
+_LEAST_FOR_DIVERGENCE = 100
+"""Its few large values make a skewed mean, of which 20 texts may hold none."""
 
 
 def find(gate: Gate, scene: Scene) -> Finding:
@@ -111,14 +113,15 @@ def _bounded(
     estimate: Estimate,
     gate: MacroF1Gate | DivergenceGate | CalibrationGate | ExplanationGate,
     texts: int,
+    least: int = LEAST,
 ) -> Finding:
     bounds = estimate.bounds(gate.confidence)
-    few = f"{texts} texts are too few for a bootstrap, which needs {LEAST}"
+    few = f"{texts} texts are too few for a bootstrap, which needs {least}"
     return Finding(
         value=estimate.value,
         low=bounds.low,
         high=bounds.high,
-        doubt=few if texts < LEAST else "",
+        doubt=few if texts < least else "",
         mend=f"the limit lies between the bounds; more than {texts} texts bring them together",
         note=f"{texts} texts",
     )
@@ -128,7 +131,7 @@ def _stored(gate: DivergenceGate | CalibrationGate | ExplanationGate, scene: Sce
     comparison = _comparison(gate, scene)
     match gate:
         case DivergenceGate():
-            return _bounded(comparison.divergence, gate, comparison.examples)
+            return _bounded(comparison.divergence, gate, comparison.examples, _LEAST_FOR_DIVERGENCE)
         case CalibrationGate():
             return _bounded(comparison.calibration_increase, gate, comparison.examples)
         case ExplanationGate():

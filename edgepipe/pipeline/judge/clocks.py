@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from edgepipe.errors import UsageError
+from edgepipe.measure import stopping
 from edgepipe.measure.records import ArmTimes, BenchmarkReport, Speedup
 from edgepipe.measure.statistics import (
     percentile_needs,
@@ -46,11 +47,12 @@ def find(gate: Gate, scene: Scene) -> Finding:
 def _ratio(gate: LatencyGate | ThroughputGate, report: BenchmarkReport) -> Finding:
     found = _speedup(gate, report)
     bounds = ratio_bounds(found.log_ratios, confidence=gate.confidence)
+    center = math.exp(ratio_estimate(found.log_ratios)[0])
     return Finding(
         value=found.ratio,
         low=bounds.low,
         high=bounds.high,
-        doubt=_SEPARATOR.join(report.doubts),
+        doubt=_SEPARATOR.join(_doubts(report, stopping.tolerable(_limit(gate), center))),
         mend=_LONGER,
         note=f"{len(found.log_ratios)} process rounds, {_clock(report)}",
     )
@@ -65,15 +67,32 @@ def _since_baseline(gate: LatencyGate | ThroughputGate, scene: Scene) -> Finding
     new, old = _speedup(gate, report).log_ratios, _speedup(gate, then).log_ratios
     bounds = ratio_of_ratios_bounds(new, old, confidence=gate.confidence)
     common = f"both runs relative to {report.reference.name!r}, {_clock(report)}"
-    doubts = (*report.doubts, *(f"the baseline's: {doubt}" for doubt in then.doubts))
+    center = math.exp(ratio_estimate(new)[0] - ratio_estimate(old)[0])
+    most = stopping.tolerable(_limit(gate), center)
+    earlier = (f"the baseline's: {doubt}" for doubt in _doubts(then, most))
+    doubts = (*_doubts(report, most), *earlier)
     return Finding(
-        value=math.exp(ratio_estimate(new)[0] - ratio_estimate(old)[0]),
+        value=center,
         low=bounds.low,
         high=bounds.high,
         doubt=_SEPARATOR.join(doubts),
         mend=_LONGER,
         note=_SEPARATOR.join([common, *_updates(report, then)]),
     )
+
+
+def _limit(gate: LatencyGate | ThroughputGate) -> float:
+    return gate.limit if isinstance(gate, LatencyGate) else gate.min_ratio
+
+
+def _doubts(report: BenchmarkReport, most: float = stopping.BIAS) -> tuple[str, ...]:
+    """Those that were told, and that of the sentinel, which is judged here again.
+
+    A report that leaves it out, or a gate too strict for what the sentinel was allowed, is none
+    the surer for it.
+    """
+    again = stopping.bias(report.control.log_ratios, "single texts", most)
+    return tuple(dict.fromkeys(filter(None, (*report.doubts, again))))
 
 
 def _require_same_conditions(gate: Gate, new: BenchmarkReport, old: BenchmarkReport) -> None:
@@ -124,10 +143,11 @@ def _speedup(gate: LatencyGate | ThroughputGate, report: BenchmarkReport) -> Spe
 def _percentile(gate: PercentileGate, report: BenchmarkReport) -> Finding:
     """LoadGen's order statistic bounds the percentile from above; one like it, from below."""
     arm = report.arm(gate.of)
-    value = arm.p90_ms if gate.percentile == 90 else arm.p99_ms  # noqa: PLR2004 - the percentile
     needs = percentile_needs(gate.percentile)
+    told = arm.p90_ms if gate.percentile == 90 else arm.p99_ms  # noqa: PLR2004 - the percentile
+    value = told if arm.calls >= needs else None
     few = f"{arm.calls} timed calls are too few; that percentile needs {needs}"
-    doubts = [*report.doubts] + ([few] if value is None else [])
+    doubts = [*_doubts(report), *([few] if value is None else [])]
     return Finding(
         value=value,
         low=_percentile_low(arm, gate.percentile),
@@ -146,18 +166,18 @@ def _percentile_low(arm: ArmTimes, percentile: float) -> float | None:
 
 
 def _rate(gate: RateGate, report: BenchmarkReport) -> Finding:
-    """A rate that held bounds the highest one from below; one that did not, from above."""
+    """A rate that held bounds the highest one from below; one that provably did not, from above."""
     found = next((rate for rate in report.server if rate.name == gate.of), None)
     if found is None:
         raise UsageError(
             f"{title(gate)}: no rate was measured; give the benchmark step a `server_bound_ms`"
         )
-    tried = "no higher rate was tried" if found.refused is None else f"{found.refused:g} did not"
+    tried = "no rate provably did not" if found.refused is None else f"{found.refused:g} did not"
     return Finding(
         value=found.held,
         low=found.held,
         high=None if found.refused is None else math.nextafter(found.refused, 0),
-        doubt=_SEPARATOR.join(report.doubts),
+        doubt=_SEPARATOR.join(_doubts(report)),
         mend=f"{found.held:g} per second held, {tried}; a longer benchmark tries rates between",
         note=f"p{found.percentile:g} within {found.bound_ms:g} ms over {found.queries} queries",
     )

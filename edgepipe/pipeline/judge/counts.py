@@ -78,10 +78,20 @@ def _counted(gate: BytesGate | FlopsGate, scene: Scene) -> Finding:
     now = scene.report(gate, CountsReport)
     mine = _figure(gate, now.report.arm(gate.of))
     if gate.max_ratio is None:
-        return _against_limit(mine)
+        return _unknown(gate, mine) or _against_limit(mine)
     if gate.against == BASELINE:
-        return _against_model(gate, mine, _earlier(gate, scene, now))
-    return _against_model(gate, mine, _figure(gate, now.report.arm(gate.against)))
+        rival = _earlier(gate, scene, now)
+    else:
+        rival = _figure(gate, now.report.arm(gate.against))
+    return _unknown(gate, mine, rival) or _against_model(gate, mine, rival)
+
+
+def _unknown(gate: BytesGate | FlopsGate, *figures: _Figure) -> Finding | None:
+    """No process takes no memory: there the system did not tell, and nothing can be said."""
+    if gate.measure != "memory" or all(figure.value for figure in figures):
+        return None
+    doubt = "the system where it was counted does not tell a process's memory; count on Linux"
+    return Finding(value=None, low=None, high=None, doubt=doubt)
 
 
 def _earlier(gate: BytesGate | FlopsGate, scene: Scene, now: Sight[CountsReport]) -> _Figure:
@@ -139,6 +149,9 @@ def _operators(gate: OperatorsGate, scene: Scene) -> Finding:
     broken = list(_broken(gate, placed))
     if gate.against == BASELINE:
         then = scene.earlier(gate, now, same_machine=False)
+        if gate.graph != "file":  # what runs is optimized for the device
+            devices = (now.report.arm(gate.of).device, then.arm(gate.of).device)
+            require_same(gate, {"device": devices})
         before = _placed(gate, then.arm(gate.of))
         broken += _changed(_merged(before), _merged(placed))
     count = float(len(broken))
@@ -179,10 +192,12 @@ def _broken(gate: OperatorsGate, placed: Mapping[str, Mapping[str, int]]) -> Ite
         if not found[_spelt(gate, name)]:
             yield f"{name} is required and not there"
     for name in gate.forbidden:
-        if count := found[_spelt(gate, name)]:
+        if count := _count(gate, name, found):
             yield f"{name} is forbidden and there {_times(count)}"
+        elif near := _misspelt(name, found):
+            yield f"{name} is forbidden and not there, but {near} is; write {near} if it is meant"
     for name, expected in gate.expected.items():
-        if (count := found[_spelt(gate, name)]) != expected:
+        if (count := _count(gate, name, found)) != expected:
             yield f"{name} is there {_times(count)}, expected {_times(expected)}"
     for provider, operators in placed.items():
         if gate.provider and provider != gate.provider and any(operators.values()):
@@ -192,7 +207,26 @@ def _broken(gate: OperatorsGate, placed: Mapping[str, Mapping[str, int]]) -> Ite
 
 def _spelt(gate: OperatorsGate, name: str) -> str:
     """Executed operators are known without their domain."""
-    return name if gate.graph == "file" else name.rpartition("::")[2]
+    return name if gate.graph == "file" else _bare(name)
+
+
+def _count(gate: OperatorsGate, name: str, found: Counter[str]) -> int:
+    """Operators of exactly that name; a name without a domain stands for those of every domain."""
+    spelt = _spelt(gate, name)
+    if "::" in spelt:
+        return found[spelt]
+    return sum(count for other, count in found.items() if _bare(other) == spelt)
+
+
+def _bare(name: str) -> str:
+    return name.rpartition("::")[2]
+
+
+def _misspelt(name: str, found: Counter[str]) -> str:
+    """The operator there whose name differs in case alone; empty without one."""
+    wanted = _bare(name).casefold()
+    near = (n for n, count in found.items() if count and _bare(n).casefold() == wanted)
+    return next((n for n in near if _bare(n) != _bare(name)), "")
 
 
 def _changed(before: Counter[str], now: Counter[str]) -> Iterator[str]:

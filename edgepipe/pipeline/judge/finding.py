@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from edgepipe.pipeline.gate import Gate, LatencyGate, PercentileGate, RateGate
+from edgepipe.pipeline.gate import (
+    AgreementGate,
+    Gate,
+    LatencyGate,
+    OperatorsGate,
+    PercentileGate,
+    RateGate,
+    SlicesGate,
+)
 from edgepipe.pipeline.judge.scene import against_of
 from edgepipe.pipeline.verdict import Outcome, Unit, Verdict
 
@@ -49,6 +57,7 @@ def verdict_on(gate: Gate, found: Finding) -> Verdict:
         tier=gate.tier,
         of=gate.of,
         against=against_of(gate),
+        part=_part(gate),
         outcome=outcome.value,
         unit=limit.unit,
         value=found.value,
@@ -61,6 +70,24 @@ def verdict_on(gate: Gate, found: Finding) -> Verdict:
         note=found.note,
         details=found.details,
     )
+
+
+def _part(gate: Gate) -> str:
+    """What tells the gate from another of the same measure, model and rival; often nothing."""
+    match gate:
+        case PercentileGate():
+            return f"p{gate.percentile}"
+        case SlicesGate():
+            return f"by {gate.by}"
+        case OperatorsGate():
+            return _GRAPHS[gate.graph]
+        case AgreementGate(on="unlabelled"):
+            return "unlabelled texts"
+        case _:
+            return ""
+
+
+_GRAPHS = {"file": "in the file", "executed": "as executed", "plain": "plain session"}
 
 
 def _outcome(limit: _Limit, found: Finding) -> Outcome:
