@@ -83,9 +83,7 @@ class Benchmark(Stage[Inputs, Report]):
             device=work.device,
             threads=work.threads,
             seed=work.seed,
-            budget=Budget(
-                seconds=self.seconds, round_seconds=self.seconds / _SHARE, together=True
-            ),
+            budget=Budget(seconds=self.seconds, round_seconds=self.seconds / _SHARE, together=True),
         )
         self._report(inputs, conditions, work).write(into / REPORT)
         return Report(path=into, content="benchmark")
