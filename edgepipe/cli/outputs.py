@@ -51,6 +51,8 @@ class Outputs:
         for path in files:
             if not path.parent.is_dir():
                 raise UsageError(f"{path}: there is no folder {path.parent} to write it to")
+            if path.exists() and not path.is_file():
+                raise UsageError(f"{path} is no regular file; name one, or - for stdout")
         places = [path.resolve() for path in files]
         kept = {path.resolve() for path in inputs if path is not None}
         for path, place in zip(files, places, strict=True):

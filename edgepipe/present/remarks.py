@@ -36,11 +36,21 @@ def _measured(report: RunReport) -> Iterator[str]:
         match measured:
             case BenchmarkReport():
                 yield from measured.remarks
-            case ValidationReport() if measured.reference.truncated:
-                cut = measured.reference.truncated
-                yield f"{cut} of {measured.examples} {measured.split} texts are truncated"
+            case ValidationReport():
+                yield from _cut(measured)
             case CountsReport():
                 for arm in measured.models:
                     if arm.uncounted:
                         what = ", ".join(arm.uncounted)
                         yield f"{arm.name}: operations of these are not counted: {what}"
+
+
+def _cut(report: ValidationReport) -> Iterator[str]:
+    """Texts longer than the reference reads, and than a candidate does that reads less."""
+    told = f"of {report.examples} {report.split} texts"
+    least = report.reference.truncated
+    if least:
+        yield f"{least} {told} are truncated"
+    for arm in report.candidates:
+        if arm.truncated > least:
+            yield f"{arm.name}: {arm.truncated} {told} are truncated"

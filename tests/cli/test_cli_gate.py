@@ -174,6 +174,7 @@ def test_one_output_may_go_to_stdout_and_the_verdict_then_goes_to_stderr(
         (["--junit", "-", "--markdown", "-"], "stdout takes one output"),
         (["--junit", "-", "--json"], "stdout takes one output"),
         (["--junit", "absent/j.xml"], "absent/j.xml: there is no folder absent"),
+        (["--html", "/dev/null"], "/dev/null is no regular file"),
         (["--junit", "x", "--html", "./x"], "is asked for as two outputs"),
         (["--markdown", "new.json"], "new.json is read here"),
         (["--markdown", "./pass.toml", "--policy", "pass.toml"], "pass.toml is read here"),
