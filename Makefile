@@ -56,9 +56,9 @@ format: setup ## mend what the linter and the formatter can
 crash: setup ## kill, or fill the disk, at every disk operation of a run
 	$(BIN)/python tests/end_to_end/crash_matrix.py
 
-.venv-optimum/.ready: benchmarks/peers/optimum.txt
+.venv-optimum/.ready: benchmarks/peers/environments/optimum.txt
 	$(PYTHON) -m venv .venv-optimum
-	.venv-optimum/bin/python -m pip install --quiet --requirement benchmarks/peers/optimum.txt
+	.venv-optimum/bin/python -m pip install --quiet --requirement benchmarks/peers/environments/optimum.txt
 	touch $@
 
 optimum: setup .venv-optimum/.ready ## whether optimum's ORTModel, in an environment of its own, loads bundles

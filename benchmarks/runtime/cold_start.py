@@ -1,7 +1,7 @@
 r"""From a bare interpreter to the first answer, here and in optimum's ORTModel pipeline.
 
     python3 -m venv own && own/bin/pip install '.[cpu]'
-    python3 -m venv peer && peer/bin/pip install -r benchmarks/peers/optimum.txt
+    python3 -m venv peer && peer/bin/pip install -r benchmarks/peers/environments/optimum.txt
     python benchmarks/runtime/cold_start.py --bundle artifacts/movie-reviews/bundle \
         --python own/bin/python --peer-python peer/bin/python
 
