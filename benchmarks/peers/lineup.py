@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+MAIN = "main"
+"""The project's own environment, with everything."""
 Model = Literal["movie-reviews", "bert-base", "small"]
 """The fine-tuned MiniLM-L6; BERT-base; 4 layers x 312, the last two with random weights."""
 
@@ -56,6 +58,8 @@ class Trial:
     how: str
     """A key of ``MAKERS``: the tool's main path, or the same with a misspelt option."""
     call: str
+    of: str = ""
+    """A recipe whose result is cut in half for it; empty for the checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,3 +76,38 @@ class Table:
     rounds: int
     batch: int
     """Texts that one throughput call answers: other ones in every round."""
+    blocks: int
+    """Of ten single texts, a round."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineup:
+    """A whole comparison."""
+
+    recipes: tuple[Recipe, ...]
+    trials: tuple[Trial, ...]
+    tables: tuple[Table, ...]
+    """Accuracy is measured of the first one's arms."""
+
+    def recipe(self, name: str) -> Recipe:
+        """The recipe of that name."""
+        return next(recipe for recipe in self.recipes if recipe.name == name)
+
+    def models(self) -> list[Model]:
+        """In order of appearance."""
+        return list(dict.fromkeys(table.model for table in self.tables))
+
+    def recipes_of(self, model: Model) -> list[Recipe]:
+        """Those whose results arms of this model answer with, or that those start from."""
+        wanted = {arm.recipe for table in self.tables if table.model == model for arm in table.arms}
+        wanted |= {self.recipe(name).of for name in wanted}
+        return [recipe for recipe in self.recipes if recipe.name in wanted]
+
+    def environments(self) -> list[str]:
+        """Those beside the project's own."""
+        users = (*self.recipes, *(arm for table in self.tables for arm in table.arms), *self.trials)
+        return [name for name in dict.fromkeys(user.environment for user in users) if name != MAIN]
+
+    def max_length(self, model: Model) -> int:
+        """Tokens that a model's texts are cut to: the most of its tables."""
+        return max(table.max_length for table in self.tables if table.model == model)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
+from pydantic import model_validator
+
+from benchmarks.peers.lineup import Recipe, Table
+from edgepipe import disk
+from edgepipe.errors import UsageError
 from edgepipe.measure.machine import Machine
 from edgepipe.measure.records import BenchmarkReport, Interval
-from edgepipe.measure.records.base import Bytes, Count, NotNegative, Record, Share
+from edgepipe.measure.records.base import Above0, Bytes, Count, NotNegative, Record, Share
 
 
 class Environment(Record):
@@ -39,6 +45,11 @@ class Made(Record):
     said: str = ""
     """Its last words when it failed."""
 
+    @property
+    def failed(self) -> bool:
+        """Whether nothing came of it: some tools leave no model and end with exit code 0."""
+        return bool(self.exit_code or self.said)
+
 
 class Accuracy(Record):
     """How an arm answers the test split, beside torch."""
@@ -54,6 +65,8 @@ class Accuracy(Record):
     """Two-sided at 95 %, of paired answers (``edgepipe.measure.statistics``)."""
     flips: Count
     """Answers that differ from torch's."""
+    right: str
+    """1 for every text answered rightly, 0 for the others, packed (``measure.records.packed``)."""
 
 
 class ColdStart(Record):
@@ -65,6 +78,8 @@ class ColdStart(Record):
     first_s: NotNegative
     """The first answer."""
     total_s: NotNegative
+    totals_s: tuple[Above0, ...]
+    """Of every process round, in order: two arms' rounds pair up, as they ran side by side."""
 
 
 class Crash(Record):
@@ -73,6 +88,8 @@ class Crash(Record):
     arm: str
     why: str
     command: str
+    exit_code: int | None = None
+    """None where the harness does not know it."""
 
 
 class Clocks(Record):
@@ -119,9 +136,38 @@ class Results(Record):
     """The checkpoint's digest."""
     texts: dict[str, str]
     """What was answered, by table: a line that describes it, lengths included."""
+    recipes: tuple[Recipe, ...]
+    """The line-up as it ran: with it the results say by themselves what each row is."""
+    tables: tuple[Table, ...]
     environments: tuple[Environment, ...]
     made: tuple[Made, ...]
     accuracy: tuple[Accuracy, ...]
     clocks: tuple[Clocks, ...]
     endings: tuple[Ending, ...]
     answering: tuple[Answering, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        known = {table.name for table in self.tables}
+        for found in self.clocks:
+            if found.report.machine.machine_id != self.machine.machine_id:
+                raise ValueError(f"the clocks of {found.table!r} are another machine's")
+            if found.table not in known:
+                raise ValueError(f"there is no table {found.table!r}")
+        recipes = {recipe.name for recipe in self.recipes}
+        for arm in (arm for table in self.tables for arm in table.arms):
+            if arm.recipe not in recipes:
+                raise ValueError(f"{arm.name!r} answers with {arm.recipe!r}, which is no recipe")
+        return self
+
+    def write(self, path: Path) -> None:
+        """``path`` holds these results as JSON, durably."""
+        disk.write_json(path, self.model_dump(mode="json", by_alias=True))
+
+
+def read(path: Path) -> Results:
+    """The results at ``path``; UsageError when they are unreadable or damaged."""
+    try:
+        return Results.model_validate_json(path.read_bytes())
+    except (OSError, ValueError, ArithmeticError, RecursionError) as error:
+        raise UsageError(f"{path} holds no results of a comparison: {error}") from error

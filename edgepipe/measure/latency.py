@@ -90,6 +90,15 @@ def compare(  # noqa: PLR0913 (what to time, how, and until when)
     session = Session(arms, texts, conditions)
     begin = time.monotonic()
     _measure(session, begin, limits, progress)
+    return figures(session, time.monotonic() - begin)
+
+
+def figures(session: Session, seconds: float) -> Measured:
+    """What the rounds of a session tell; its arms are the reference, ``CONTROL``, the candidates.
+
+    At least two rounds. ``seconds`` is what they took.
+    """
+    arms = session.arms
     control, *speedups = (_speedup(session, index) for index in range(1, len(arms)))
     first, _, *others = (_times(session, index) for index in range(len(arms)))
     return Measured(
@@ -98,7 +107,7 @@ def compare(  # noqa: PLR0913 (what to time, how, and until when)
         speedups=tuple(speedups),
         throughputs=tuple(_throughputs(session)),
         control=control,
-        seconds=time.monotonic() - begin,
+        seconds=seconds,
         doubts=_doubts(session),
         remarks=_remarks(session, first, speedups),
     )
