@@ -84,15 +84,3 @@ class OverloadedError(StageError):
 
 class DeadlineError(StageError):
     """The time allowed for an answer is over."""
-
-
-class GateFailedError(EdgepipeError):
-    """A gate failed: the bound violates its limit."""
-
-    exit_code = ExitCode.GATE_FAILED
-
-
-class GateInconclusiveError(EdgepipeError):
-    """No gate failed, and at least one could not be decided by this measurement."""
-
-    exit_code = ExitCode.INCONCLUSIVE

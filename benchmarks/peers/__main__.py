@@ -143,3 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0)
     return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -92,7 +92,7 @@ def _broken(arms: Sequence[Arm], error: StageError) -> Arm:
     raise error
 
 
-def _judged(  # noqa: PLR0913 (the parts of a table)
+def _judged(  # noqa: PLR0913, PLR0917 (the parts of a table)
     table: str,
     arms: Sequence[Arm],
     kept: Sequence[dict[str, Any]],

@@ -12,8 +12,8 @@ from benchmarks.peers import environments, processes
 from benchmarks.peers.accuracy import accuracy
 from benchmarks.peers.clocks import Say, clocks
 from benchmarks.peers.environments import Built
-from benchmarks.peers.lineup import MAIN, Arm, Lineup, Recipe, Table, Trial
 from benchmarks.peers.lines import lines_of
+from benchmarks.peers.lineup import MAIN, Arm, Lineup, Recipe, Table, Trial
 from benchmarks.peers.records import Accuracy, Answering, Clocks, Crash, Ending, Environment, Made
 from benchmarks.peers.texts import joined, label_names, lengths, natural, rows
 from benchmarks.peers.tool import Job

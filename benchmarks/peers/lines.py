@@ -73,8 +73,7 @@ class _Module:
         seen: set[str] = set()
         waiting: list[ast.AST] = [entry]
         if isinstance(entry, ast.Lambda):
-            waiting = [ast.Return(entry.body)]
-            found[waiting[0]] = None
+            found[ast.Return(entry.body)] = None
         while waiting:
             for name in _names(waiting.pop()) - seen:
                 seen.add(name)

@@ -73,7 +73,6 @@ def random_model(
         max_position_embeddings=_POSITIONS,
         pad_token_id=tokenizer.pad_token_id,
         problem_type="single_label_classification",
-        num_labels=2,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

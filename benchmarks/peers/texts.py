@@ -29,8 +29,13 @@ def rows(file: Path) -> list[tuple[str, int | str]]:
 
 def label_names(labels: Sequence[int | str], checkpoint: Path) -> list[str]:
     """Labels by the names that the checkpoint's config.json has for them."""
-    names: dict[str, str] = json.loads((checkpoint / "config.json").read_text("utf-8"))["id2label"]
-    return [names[str(label)] if isinstance(label, int) else label for label in labels]
+    config = json.loads((checkpoint / "config.json").read_text("utf-8"))
+    names: dict[str, str] = config.get("id2label", {})
+    return [
+        # without names transformers calls them so
+        names.get(str(label), f"LABEL_{label}") if isinstance(label, int) else label
+        for label in labels
+    ]
 
 
 def natural(pool: Sequence[str], count: int, *, seed: int) -> list[str]:

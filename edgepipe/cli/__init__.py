@@ -11,8 +11,8 @@ from types import FrameType
 import click
 
 from edgepipe import __version__
-from edgepipe.bundle.printable import printable
 from edgepipe.errors import EdgepipeError, ExitCode, MissingDependencyError
+from edgepipe.present import terminal
 
 COMMANDS = {
     "init": "Look at a model and a data file, and write a pipeline file to start from.",
@@ -150,11 +150,11 @@ def _failed(error: Exception) -> int:
 
 def _bug() -> int:
     """Show the exception being handled as what it is."""
-    click.echo(traceback.format_exc(), err=True)
+    click.echo("\n".join(map(terminal.line, traceback.format_exc().splitlines())), err=True)
     click.echo("this is a bug in edgepipe; please report the lines above", err=True)
     return ExitCode.BUG
 
 
 def _message(error: EdgepipeError) -> str:
-    """``error: `` before the first line; further problems one a line. It may quote a bundle."""
-    return "\n".join(f"error: {printable(line)}" for line in str(error).splitlines())
+    """``error: `` before every line: a problem each. It may quote a bundle or a report."""
+    return "\n".join(f"error: {terminal.inline(line)}" for line in str(error).splitlines())

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgepipe.bundle.printable import printable
 from edgepipe.cli.console import emit, json_option, say, threads_option
 from edgepipe.cli.foreign import shown
 from edgepipe.errors import UsageError
+from edgepipe.present import terminal
 
 if TYPE_CHECKING:
     from edgepipe.bundle.manifest import Manifest, Variant
@@ -78,7 +78,7 @@ def command(
     measured = _measure(arms, _texts(bundle, file), threads, seconds)
     rows = list(_rows(found, arms, measured))
     for remark in (*measured.doubts, *measured.remarks):
-        say(f"note: {printable(remark)}")
+        say(f"note: {terminal.inline(remark)}")
     if as_json:
         emit([asdict(row) for row in rows])
         return

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
 from edgepipe.measure import activations, weights
+from edgepipe.measure.executed import executed
+from edgepipe.measure.memory import peak_memory_bytes
+from edgepipe.measure.models import Device
 from edgepipe.measure.operations import STANDARD, Operations, call_of, is_int8, operations
+from edgepipe.measure.records import ArmCounts
 from edgepipe.measure.subject import Subject
 from edgepipe.measure.trace import Event, Traced, nodes_under, read_graph, trace
 
@@ -38,6 +42,41 @@ class PerText(NamedTuple):
     int8_ops: float
     weight_bytes: int
     """That a text makes the model read: of tables its own rows."""
+
+
+def arm_counts(  # noqa: PLR0913 - whose counts they are, and what a graph does not know
+    subject: Subject,
+    tokens: int,
+    *,
+    name: str,
+    digest: str,
+    precision: str,
+    device: Device,
+    files: Mapping[str, int],
+) -> ArmCounts:
+    """All that is counted of a model that ships ``files``, for one text of ``tokens`` tokens.
+
+    Raises as ``count``, ``executed`` and ``peak_memory_bytes`` do.
+    """
+    found = count(subject, tokens)
+    return ArmCounts(
+        name=name,
+        digest=digest,
+        precision=precision,
+        device=device,
+        operators=found.operators,
+        executed=executed(subject, tokens, device=device),
+        executed_plain=executed(subject, tokens, device=device, plain=True),
+        fp32_flops=found.fp32_flops,
+        int8_ops=found.int8_ops,
+        uncounted=found.uncounted,
+        weight_bytes=found.weight_bytes,
+        activation_bytes=found.activation_bytes,
+        peak_activation_bytes=found.peak_activation_bytes,
+        files=dict(files),
+        bytes=sum(files.values()),
+        peak_memory_bytes=peak_memory_bytes(subject, tokens, device=device),
+    )
 
 
 def count(subject: Subject, tokens: int) -> GraphCounts:

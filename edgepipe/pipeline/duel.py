@@ -156,30 +156,17 @@ def _counts(sides: Sequence[_Side], progress: Progress) -> CountsReport:
 
 
 def _counted(side: _Side, tokens: int) -> ArmCounts:
-    from edgepipe.measure.counts import count
-    from edgepipe.measure.executed import executed
-    from edgepipe.measure.memory import peak_memory_bytes
+    from edgepipe.measure.counts import arm_counts
     from edgepipe.measure.subject import subject
 
-    asked = subject(side.folder, side.variant.name)
-    found = count(asked, tokens)
-    return ArmCounts(
+    return arm_counts(
+        subject(side.folder, side.variant.name),
+        tokens,
         name=side.name,
         digest=side.digest,
         precision=side.variant.precision,
         device="cpu",
-        operators=found.operators,
-        executed=executed(asked, tokens, device="cpu"),
-        executed_plain=executed(asked, tokens, device="cpu", plain=True),
-        fp32_flops=found.fp32_flops,
-        int8_ops=found.int8_ops,
-        uncounted=found.uncounted,
-        weight_bytes=found.weight_bytes,
-        activation_bytes=found.activation_bytes,
-        peak_activation_bytes=found.peak_activation_bytes,
         files=side.files,
-        bytes=sum(side.files.values()),
-        peak_memory_bytes=peak_memory_bytes(asked, tokens, device="cpu"),
     )
 
 

@@ -37,6 +37,11 @@ class _Against(_Gate):
     report."""
 
 
+class _OfAnswers(_Against):
+    tier: ClassVar[Tier] = "accuracy"
+    step: ClassVar[str] = "validate"
+
+
 class _Limit(_Gate, ABC):
     """A figure with a limit of its own, or with one relative to another model's."""
 
@@ -59,40 +64,34 @@ class _Limit(_Gate, ABC):
         return self
 
 
-class AccuracyGate(_Against):
+class AccuracyGate(_OfAnswers):
     """The accuracy lost against the reference, on the same test texts, stays within a margin.
 
     A test of non-inferiority: it passes when the one-sided upper bound of the drop (Tango 1998) is
     within ``max_drop``, fails when the lower bound is beyond it, and is inconclusive between.
     """
 
-    tier: ClassVar[Tier] = "accuracy"
-    step: ClassVar[str] = "validate"
     measure: Literal["accuracy"]
     max_drop: Annotated[float, Field(ge=0, le=1)]
     """A share: 0.015 is 1.5 points."""
     confidence: Confidence = 0.95
 
 
-class MacroF1Gate(_Against):
+class MacroF1Gate(_OfAnswers):
     """The macro-averaged F1 lost against the reference (BCa bootstrap over texts, Efron 1987)."""
 
-    tier: ClassVar[Tier] = "accuracy"
-    step: ClassVar[str] = "validate"
     measure: Literal["macro_f1"]
     max_drop: Annotated[float, Field(ge=0, le=1)]
     confidence: Confidence = 0.95
 
 
-class SlicesGate(_Against):
+class SlicesGate(_OfAnswers):
     """The accuracy lost stays within a margin in every part of the texts.
 
     Passes when every part's upper bound is within ``max_drop``, fails when some part's lower bound
     is beyond it, at a confidence divided among the parts (Bonferroni).
     """
 
-    tier: ClassVar[Tier] = "accuracy"
-    step: ClassVar[str] = "validate"
     measure: Literal["slices"]
     by: str
     """``length``, ``label``, or a column that the data step keeps."""
@@ -100,11 +99,9 @@ class SlicesGate(_Against):
     confidence: Confidence = 0.95
 
 
-class AgreementGate(_Against):
+class AgreementGate(_OfAnswers):
     """The share of texts that candidate and reference answer alike (Wilson's bounds)."""
 
-    tier: ClassVar[Tier] = "accuracy"
-    step: ClassVar[str] = "validate"
     measure: Literal["agreement"]
     min_agreement: Annotated[float, Field(gt=0, le=1)]
     on: Literal["labelled", "unlabelled"] = "labelled"
@@ -112,31 +109,25 @@ class AgreementGate(_Against):
     confidence: Confidence = 0.95
 
 
-class DivergenceGate(_Against):
+class DivergenceGate(_OfAnswers):
     """The mean Kullback-Leibler divergence from the reference's probabilities, in nats."""
 
-    tier: ClassVar[Tier] = "accuracy"
-    step: ClassVar[str] = "validate"
     measure: Literal["divergence"]
     max_divergence: Annotated[float, Field(gt=0)]
     confidence: Confidence = 0.95
 
 
-class CalibrationGate(_Against):
+class CalibrationGate(_OfAnswers):
     """The expected calibration error gained over the reference."""
 
-    tier: ClassVar[Tier] = "accuracy"
-    step: ClassVar[str] = "validate"
     measure: Literal["calibration"]
     max_increase: Annotated[float, Field(ge=0, le=1)]
     confidence: Confidence = 0.95
 
 
-class ExplanationGate(_Against):
+class ExplanationGate(_OfAnswers):
     """The rank agreement of word attributions with the reference's."""
 
-    tier: ClassVar[Tier] = "accuracy"
-    step: ClassVar[str] = "validate"
     measure: Literal["explanation"]
     min_agreement: Annotated[float, Field(gt=-1, le=1)]
     """Spearman's correlation, the mean over texts."""

@@ -132,18 +132,10 @@ def _require_one_model_a_name(path: Path, report: RunReport) -> None:
     """Raise BundleError where two steps of one run mean different models by the same name."""
     digests: dict[str, str] = {}
     for measured in report.measured.values():
-        for arm in _arms(measured):
+        for arm in measured.arms:
             name = arm.name.removesuffix(records.PLAIN)
             if digests.setdefault(name, arm.digest) != arm.digest:
                 raise BundleError(f"{path}: wrong report: its steps measured two models {name!r}")
-
-
-def _arms(
-    measured: records.Measured,
-) -> tuple[records.ArmAccuracy | records.ArmTimes | records.ArmCounts, ...]:
-    if isinstance(measured, CountsReport):
-        return measured.models
-    return (measured.reference, *measured.candidates)
 
 
 def _measured(result: StepResult) -> records.Measured:

@@ -10,12 +10,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from edgepipe.measure.records import ArmCounts, BenchmarkReport, CountsReport, ValidationReport
+from edgepipe.measure.records import (
+    ArmAccuracy,
+    ArmCounts,
+    ArmTimes,
+    BenchmarkReport,
+    CountsReport,
+    ValidationReport,
+)
 from edgepipe.pipeline.report import RunReport
 from edgepipe.pipeline.verdict import Unit
 from edgepipe.present import words
 
-Record = TypeVar("Record", ValidationReport, BenchmarkReport, CountsReport)
+Arm = TypeVar("Arm", ArmAccuracy, ArmTimes, ArmCounts)
 ANSWERS = "texts answered differently"
 
 
@@ -77,15 +84,7 @@ def missing(report: RunReport, baseline: RunReport) -> tuple[str, ...]:
 
 
 def _models(report: RunReport) -> set[tuple[str, str]]:
-    return {
-        (step, arm.name)
-        for step, measured in report.measured.items()
-        for arm in (
-            measured.models
-            if measured.content == "counts"
-            else (measured.reference, *measured.candidates)
-        )
-    }
+    return {(step, arm.name) for step, measured in report.measured.items() for arm in measured.arms}
 
 
 def _changes(report: RunReport, baseline: RunReport) -> Iterator[Change]:
@@ -99,13 +98,15 @@ def _changes(report: RunReport, baseline: RunReport) -> Iterator[Change]:
             yield from _benchmark(new, old)
 
 
+def _pairs(new: Iterable[Arm], old: Iterable[Arm]) -> Iterator[tuple[Arm, Arm]]:
+    """Each new model that has an old one of its name, with that one."""
+    before = {arm.name: arm for arm in old}
+    return ((arm, before[arm.name]) for arm in new if arm.name in before)
+
+
 def _validation(new: ValidationReport, old: ValidationReport) -> Iterator[Change]:
     why = _other_texts(new, old)
-    before = {arm.name: arm for arm in (old.reference, *old.candidates)}
-    for arm in (new.reference, *new.candidates):
-        then = before.get(arm.name)
-        if then is None:
-            continue
+    for arm, then in _pairs(new.arms, old.arms):
         make = _Maker(arm.name, why)
         yield make("accuracy", "share", then.accuracy, arm.accuracy)
         yield make("macro F1", "share", then.macro_f1, arm.macro_f1)
@@ -129,11 +130,7 @@ def _answers(new: ValidationReport, old: ValidationReport, name: str) -> Change:
 
 def _benchmark(new: BenchmarkReport, old: BenchmarkReport) -> Iterator[Change]:
     why = _other_conditions(new, old)
-    before = {arm.name: arm for arm in (old.reference, *old.candidates)}
-    for arm in (new.reference, *new.candidates):
-        then = before.get(arm.name)
-        if then is None:
-            continue
+    for arm, then in _pairs(new.arms, old.arms):
         make = _Maker(arm.name, why)
         yield make("median latency", "ms", then.p50_ms, arm.p50_ms)
         yield make("median CPU time", "ms", then.cpu_p50_ms, arm.cpu_p50_ms)
@@ -183,11 +180,7 @@ def _other_reference(new: BenchmarkReport, old: BenchmarkReport) -> str:
 
 def _counts(new: CountsReport, old: CountsReport) -> Iterator[Change]:
     why = "" if new.tokens == old.tokens else f"for texts of {old.tokens} tokens"
-    before = {arm.name: arm for arm in old.models}
-    for arm in new.models:
-        then = before.get(arm.name)
-        if then is None:
-            continue
+    for arm, then in _pairs(new.arms, old.arms):
         make, for_text = _Maker(arm.name), _Maker(arm.name, why)
         on_machine = _Maker(arm.name, _other_machine(new, old))
         yield make("size of the weights", "bytes", then.weight_bytes, arm.weight_bytes)

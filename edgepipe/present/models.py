@@ -75,7 +75,7 @@ def _measured(report: RunReport) -> Iterator[tuple[str, Figures]]:
 
 
 def _validation(report: ValidationReport) -> Iterator[tuple[str, Figures]]:
-    for arm in (report.reference, *report.candidates):
+    for arm in report.arms:
         bounds = _bounds("accuracy", arm.accuracy, arm.interval)
         yield arm.name, {**bounds, "bytes": arm.bytes}
     for found in report.comparisons:
@@ -84,7 +84,7 @@ def _validation(report: ValidationReport) -> Iterator[tuple[str, Figures]]:
 
 
 def _benchmark(report: BenchmarkReport) -> Iterator[tuple[str, Figures]]:
-    for arm in (report.reference, *report.candidates):
+    for arm in report.arms:
         speed = {"p50_ms": arm.p50_ms, "texts_per_second": arm.texts_per_second}
         yield arm.name, speed
     for found in report.speedups:

@@ -73,7 +73,7 @@ def _control(found: Speedup) -> str:
 
 
 def _figures(report: BenchmarkReport) -> Iterator[Figure]:
-    arms = (report.reference, *report.candidates)
+    arms = report.arms
     spreads = [_spread(arm, arm is report.reference) for arm in arms if any(arm.quantiles_ms)]
     if spreads:
         yield _distributions(spreads)
@@ -167,7 +167,7 @@ def _server(rates: Sequence[ServerRate]) -> Table | None:
 
 
 def _floors(report: BenchmarkReport) -> Table | None:
-    arms = [arm for arm in (report.reference, *report.candidates) if arm.floor]
+    arms = [arm for arm in report.arms if arm.floor]
     if not arms:
         return None
     rows = (

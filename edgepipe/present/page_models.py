@@ -62,7 +62,7 @@ def models_view(report: RunReport) -> ModelsView | None:
 
 
 def _accuracy(rows: Rows, report: ValidationReport) -> None:
-    for arm in (report.reference, *report.candidates):
+    for arm in report.arms:
         rows[arm.name] |= {
             "accuracy": Cell(percent(arm.accuracy), between(arm.interval, "share")),
             "ECE": Cell(percent(arm.calibration.ece)),
@@ -76,7 +76,7 @@ def _accuracy(rows: Rows, report: ValidationReport) -> None:
 
 
 def _speed(rows: Rows, report: BenchmarkReport) -> None:
-    for arm in (report.reference, *report.candidates):
+    for arm in report.arms:
         rows[arm.name] |= _clocks(arm)
         rows[arm.name].setdefault("size", Cell(figure(arm.bytes, "bytes")))
     for found in report.speedups:
@@ -103,15 +103,11 @@ def _late(value: float | None) -> Cell:
 def _figures(report: RunReport) -> Iterator[Figure]:
     """Accuracy against latency where a clock ran, and against size."""
     found = {
-        arm.name: arm
-        for validation in validations(report).values()
-        for arm in (validation.reference, *validation.candidates)
+        arm.name: arm for validation in validations(report).values() for arm in validation.arms
     }
     references = {validation.reference.name for validation in validations(report).values()}
     times = {
-        arm.name: arm.p50_ms
-        for benchmark in benchmarks(report).values()
-        for arm in (benchmark.reference, *benchmark.candidates)
+        arm.name: arm.p50_ms for benchmark in benchmarks(report).values() for arm in benchmark.arms
     }
     sizes = {name: float(arm.bytes) for name, arm in found.items()}
     costs: tuple[tuple[str, Mapping[str, float], Unit], ...] = (

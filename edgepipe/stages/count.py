@@ -69,31 +69,16 @@ class Count(Stage[Inputs, Report]):
 
 
 def _counted(name: str, model: OnnxModel, tokens: int, work: Work) -> ArmCounts:
-    from edgepipe.measure.counts import count
-    from edgepipe.measure.executed import executed
-    from edgepipe.measure.memory import peak_memory_bytes
+    from edgepipe.measure.counts import arm_counts
     from edgepipe.measure.models import device_of, file_sizes
-    from edgepipe.measure.records import ArmCounts
     from edgepipe.measure.subject import subject
 
-    device, files = device_of(model, work.device), file_sizes(model)
-    asked = subject(model.path)
-    found = count(asked, tokens)
-    return ArmCounts(
+    return arm_counts(
+        subject(model.path),
+        tokens,
         name=name,
         digest=model.digest,
         precision=model.precision,
-        device=device,
-        operators=found.operators,
-        executed=executed(asked, tokens, device=device),
-        executed_plain=executed(asked, tokens, device=device, plain=True),
-        fp32_flops=found.fp32_flops,
-        int8_ops=found.int8_ops,
-        uncounted=found.uncounted,
-        weight_bytes=found.weight_bytes,
-        activation_bytes=found.activation_bytes,
-        peak_activation_bytes=found.peak_activation_bytes,
-        files=files,
-        bytes=sum(files.values()),
-        peak_memory_bytes=peak_memory_bytes(asked, tokens, device=device),
+        device=device_of(model, work.device),
+        files=file_sizes(model),
     )

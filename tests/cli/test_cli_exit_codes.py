@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepipe.errors import ExitCode
+from edgepipe.errors import ExitCode, StageError
 from tests.cli.conftest import Run
 from tests.cli.toy_program import text
 
@@ -71,6 +71,25 @@ def test_a_bug_looks_like_a_bug(edgepipe: Run, tmp_path: Path) -> None:
     assert "RuntimeError: nobody meant this" in done.err
     assert "this is a bug in edgepipe; please report" in done.err
     assert done.out == ""
+
+
+@pytest.mark.parametrize("kind", [StageError, ValueError])
+def test_the_text_of_an_error_gives_a_runner_no_orders(
+    edgepipe: Run, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    """GitHub's obeys ``::`` at the start of a line, and it and Azure's ``##[`` anywhere."""
+
+    def fails(_: Path) -> None:
+        raise kind("a\n::error::b\n  ::add-mask::c\nd ##[command]e\n##vso[task.f]g\x1b[1m")
+
+    monkeypatch.setattr("edgepipe.pipeline.report.read", fails)
+    lines = edgepipe("gate", "r.json").err.splitlines()
+    assert any(line.endswith("e") and "d #" in line for line in lines)
+    assert not [
+        line
+        for line in lines
+        if line.lstrip().startswith("::") or "##[" in line or "##vso[" in line or "\x1b" in line
+    ]
 
 
 def test_every_mistake_of_a_file_has_a_line_of_its_own(edgepipe: Run, tmp_path: Path) -> None:

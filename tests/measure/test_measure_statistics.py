@@ -126,6 +126,17 @@ def test_without_disagreement_the_bounds_are_exact_or_wider(total, confidence):
     assert unseen_share(total, confidence=confidence) == pytest.approx(exact)
 
 
+@pytest.mark.parametrize("total", [100, 250, 1000, 10_000])
+def test_bounds_are_no_bolder_than_they_say_where_one_model_never_gains(total):
+    bounds = {b: drop_bounds(b, 0, total, confidence=0.95) for b in range(1, 50)}
+    low = max(
+        stats.binom.sf(b - 1, total, found.low) for b, found in bounds.items() if found.low > 0
+    )
+    high = max(stats.binom.cdf(b, total, found.high) for b, found in bounds.items())
+    assert 0.094 < low < 0.095
+    assert 0.062 < high < 0.065
+
+
 def test_without_flips_as_many_texts_are_needed_as_the_exact_bound_takes():
     """Also where the power asked for is low, and the score's number would not do."""
     needed = needed_examples(0.0, 0.01, power=0.5)

@@ -59,13 +59,15 @@ def arm(
 
 
 def columns(b: int, c: int, total: int, flipped: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth, reference and candidate: ``b`` only the reference gets right, ``c`` the candidate."""
-    truth = np.zeros(total, np.int64)
-    old, new = truth.copy(), truth.copy()
-    new[:b] = 1
-    old[b : b + c] = 1
-    apart = slice(b + c, max(flipped, b + c))
-    old[apart], new[apart] = 1, 2
+    """Truth, reference and candidate: ``b`` only the reference gets right, ``c`` the candidate.
+
+    Each label is the true one of every third text.
+    """
+    truth = np.arange(total) % len(LABELS)
+    wrong, other = (truth + 1) % len(LABELS), (truth + 2) % len(LABELS)
+    row = np.arange(total)
+    old = np.where((row >= b) & (row < max(flipped, b + c)), wrong, truth)
+    new = np.where(row < b, wrong, np.where((row >= b + c) & (row < flipped), other, truth))
     return truth, old, new
 
 

@@ -19,7 +19,7 @@ from edgepipe.pipeline.gate import (
     SlicesGate,
 )
 from tests.pipeline.judging import ON, SINCE, one, since
-from tests.pipeline.measured import estimate, validation
+from tests.pipeline.measured import columns, estimate, validation
 
 
 def accuracy_gate(max_drop: float, confidence: float = 0.95, **on: str) -> AccuracyGate:
@@ -192,9 +192,7 @@ def test_macro_f1_by_the_bounds_that_the_report_keeps() -> None:
 
 
 def test_macro_f1_since_the_baseline_is_scikit_learns() -> None:
-    truth = np.zeros(2000, int)
-    old, new = truth.copy(), truth.copy()
-    old[:30], new[:90] = 1, 1
+    (truth, _, old), (_, _, new) = columns(30, 0, 2000, 0), columns(90, 0, 2000, 0)
     expected = f1_score(truth, old, average="macro") - f1_score(truth, new, average="macro")
     gate = MacroF1Gate(measure="macro_f1", max_drop=0.1, **SINCE)
     found = one(gate, validation(90, 0), baselines=since(validation(30, 0)))

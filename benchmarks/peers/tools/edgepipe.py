@@ -16,14 +16,14 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.peers.tool import Job, Setup, command, program, run
+from benchmarks.peers.tool import Job, Loaders, Makers, Setup, command, program, run
 
 if TYPE_CHECKING:
     from edgepipe.runtime import Prediction
 
-PIPELINES = {
+PIPELINES: dict[str, str | None] = {
     "fp32": "../pipelines/fp32.toml",
     "int8": "../pipelines/int8.toml",
     "student": "../pipelines/student.toml",
@@ -43,7 +43,7 @@ _VARIANTS = {
 
 def _pipeline(how: str, job: Job) -> None:
     """The file, then ``edgepipe run FILE``."""
-    template = (Path(__file__).parent / PIPELINES[how]).read_text(encoding="utf-8")
+    template = (Path(__file__).parent / str(PIPELINES[how])).read_text(encoding="utf-8")
     names: dict[str, object] = {
         "checkpoint": job.checkpoint.resolve(),
         "texts": job.texts.resolve(),
@@ -78,7 +78,8 @@ def _nothing_made(job: Job) -> Iterator[None]:
 def _known(checkpoint: Path) -> dict[str, object]:
     """What a user knows of the teacher: its labels, which the data gives as numbers, its depth."""
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    labels = list(config["id2label"].values())
+    names = config.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})  # as transformers has it
+    labels = [names[str(number)] for number in range(len(names))]
     return {"labels": json.dumps(labels), "half": config["num_hidden_layers"] // 2}
 
 
@@ -98,9 +99,9 @@ class Runtime:
         """One for each text."""
         return self.model(texts)
 
-    def label(self, answer: Prediction) -> str:
+    def label(self, answer: Any) -> str:
         """Its name."""
-        return answer["label"]
+        return str(answer["label"])
 
 
 class Plain(Runtime):
@@ -114,7 +115,7 @@ class Plain(Runtime):
         )
 
 
-MAKERS = {
+MAKERS: Makers = {
     "fp32": partial(_pipeline, "fp32"),
     "int8": partial(_pipeline, "int8"),
     "student": partial(_pipeline, "student"),
@@ -122,7 +123,7 @@ MAKERS = {
     "quantize-only": partial(_pipeline, "quantize-only"),
     "compress": _compress,
 }
-LOADERS = {"runtime": Runtime, "plain": Plain}
+LOADERS: Loaders = {"runtime": Runtime, "plain": Plain}
 
 if __name__ == "__main__":
     raise SystemExit(run(MAKERS, LOADERS))

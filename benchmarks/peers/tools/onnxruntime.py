@@ -26,10 +26,12 @@ def export(job: Job, file: Path) -> None:
 
 
 def fp32(job: Job) -> None:
+    """The export alone."""
     export(job, job.out / "model.onnx")
 
 
 def dynamic(job: Job) -> None:
+    """With every default."""
     import tempfile
 
     from onnxruntime.quantization import quantize_dynamic
@@ -74,6 +76,7 @@ def dynamic_mended(job: Job) -> None:
 
 
 def quantize_only(job: Job) -> None:
+    """The checkpoint is a folder with an ONNX file."""
     from onnxruntime.quantization import quantize_dynamic
 
     file = next(job.checkpoint.rglob("*.onnx"))
@@ -81,6 +84,7 @@ def quantize_only(job: Job) -> None:
 
 
 def misspelt(job: Job) -> None:
+    """``per_chanel`` is no argument."""
     import tempfile
 
     from onnxruntime.quantization import quantize_dynamic

@@ -16,6 +16,7 @@ from benchmarks.peers.tool import Job, command, program, run
 
 
 def export(job: Job, file: Path) -> None:
+    """``file`` is torch's export of the checkpoint, with a free batch and length."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -32,30 +33,35 @@ def export(job: Job, file: Path) -> None:
         dynamic_shapes=dict.fromkeys(inputs, axes),
         external_data=False,
     )
-    shutil.copy(job.checkpoint / "tokenizer.json", job.out)
-    shutil.copy(job.checkpoint / "config.json", job.out)
 
 
 def simplify(job: Job, option: str) -> None:
+    """``job.out`` holds the export, simplified and quantized."""
     with TemporaryDirectory() as folder:
         file = Path(folder, "model.onnx")
         export(job, file)
         command(program("onnxsim"), file, job.out / "model.onnx", option)
+    shutil.copy(job.checkpoint / "tokenizer.json", job.out)
+    shutil.copy(job.checkpoint / "config.json", job.out)
 
 
 def dynamic(job: Job) -> None:
+    """Standard ONNX operators."""
     simplify(job, "--dynamic-quantize")
 
 
 def fused(job: Job) -> None:
+    """onnxruntime's own operator for the product and its scales."""
     simplify(job, "--dynamic-quantize-matmul-integer-to-float")
 
 
 def misspelt(job: Job) -> None:
+    """The main command with an option that does not exist."""
     simplify(job, "--dynamic-quantise")
 
 
 def quantize_only(job: Job) -> None:
+    """An ONNX file instead of a checkpoint."""
     file = next(job.checkpoint.rglob("*.onnx"))
     command(program("onnxsim"), file, job.out / "model.onnx", "--dynamic-quantize")
 

@@ -29,13 +29,14 @@ class Session:
         self.session = onnxruntime.InferenceSession(file, options)
         self.inputs = [given.name for given in self.session.get_inputs()]
         config = json.loads((setup.made / "config.json").read_text())
-        self.names = config["id2label"]
+        self.names = config.get("id2label", {})
         self.tokenizer = Tokenizer.from_file(str(setup.made / "tokenizer.json"))
         self.tokenizer.enable_truncation(setup.max_length)
         self.tokenizer.enable_padding(pad_id=config.get("pad_token_id") or 0)
         self.np = np
 
     def answers(self, texts: Sequence[str]) -> list[int]:
+        """The index of each text's label, from one batch."""
         encoded = self.tokenizer.encode_batch(texts)
         feed = {
             "input_ids": self.np.array([text.ids for text in encoded]),
@@ -46,20 +47,24 @@ class Session:
         return logits.argmax(-1).tolist()
 
     def one(self, text: str) -> int:
+        """The label's index."""
         return self.answers([text])[0]
 
     def many(self, texts: Sequence[str]) -> list[int]:
+        """One index for each text."""
         batches = [texts[at : at + BATCH] for at in range(0, len(texts), BATCH)]
         return [answer for batch in batches for answer in self.answers(batch)]
 
     def label(self, answer: int) -> str:
-        return self.names[str(answer)]
+        """Its name, or the one that transformers gives where a config names none."""
+        return self.names.get(str(answer), f"LABEL_{answer}")
 
 
 class SortedSession(Session):
     """The same, with texts of like length in a batch: the shortest first, by characters."""
 
     def many(self, texts: Sequence[str]) -> list[int]:
+        """One index for each text."""
         order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
         answers = super().many([texts[at] for at in order])
         return [answer for _, answer in sorted(zip(order, answers, strict=True))]

@@ -31,6 +31,7 @@ class Eager:
         self.names = self.model.config.id2label
 
     def answers(self, texts: Sequence[str]) -> list[int]:
+        """The index of each text's label, from one batch."""
         inputs = self.tokenizer(
             texts, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
         )
@@ -38,13 +39,16 @@ class Eager:
             return self.model(**inputs).logits.argmax(-1).tolist()
 
     def one(self, text: str) -> int:
+        """The label's index."""
         return self.answers([text])[0]
 
     def many(self, texts: Sequence[str]) -> list[int]:
+        """One index for each text."""
         batches = [texts[at : at + BATCH] for at in range(0, len(texts), BATCH)]
         return [answer for batch in batches for answer in self.answers(batch)]
 
     def label(self, answer: int) -> str:
+        """Its name."""
         return self.names[answer]
 
 
@@ -52,6 +56,7 @@ class SortedEager(Eager):
     """The same, with texts of like length in a batch: the shortest first, by characters."""
 
     def many(self, texts: Sequence[str]) -> list[int]:
+        """One index for each text."""
         order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
         answers = super().many([texts[at] for at in order])
         return [answer for _, answer in sorted(zip(order, answers, strict=True))]

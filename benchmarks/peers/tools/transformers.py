@@ -20,6 +20,7 @@ BATCH = 16
 
 
 def export(job: Job, config: OnnxConfig) -> None:
+    """``job.out`` holds the graph, its manifest, the config and the tokenizer."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
     from transformers.exporters import OnnxExporter
 
@@ -31,12 +32,14 @@ def export(job: Job, config: OnnxConfig) -> None:
 
 
 def fp32(job: Job) -> None:
+    """The documentation's first example."""
     from transformers.exporters import OnnxConfig
 
     export(job, OnnxConfig(dynamic=True))
 
 
 def dynamic(job: Job) -> None:
+    """int8 with the quantizer's defaults for dynamic quantization."""
     from transformers.exporters import OnnxConfig, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
     quantizer = OnnxRuntimeQuantizer(OnnxRuntimeDynamicConfig())
@@ -44,6 +47,7 @@ def dynamic(job: Job) -> None:
 
 
 def fused_dynamic(job: Job) -> None:
+    """The same after fusions for the CPU; ``ort_fusions`` is a field of the config."""
     from transformers.exporters import OnnxConfig, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
     quantizer = OnnxRuntimeQuantizer(OnnxRuntimeDynamicConfig())
@@ -51,6 +55,7 @@ def fused_dynamic(job: Job) -> None:
 
 
 def misspelt(job: Job) -> None:
+    """``quantiser`` is no field of the config."""
     from transformers.exporters import OnnxConfig, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
     quantizer = OnnxRuntimeQuantizer(OnnxRuntimeDynamicConfig())
@@ -73,19 +78,23 @@ class Runner:
         self.names = self.model.config.id2label
 
     def answers(self, texts: Sequence[str]) -> list[int]:
+        """The index of each text's label, from one batch."""
         inputs = self.tokenizer(
             texts, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
         )
         return self.model(**inputs).logits.argmax(-1).tolist()
 
     def one(self, text: str) -> int:
+        """The label's index."""
         return self.answers([text])[0]
 
     def many(self, texts: Sequence[str]) -> list[int]:
+        """One index for each text."""
         batches = [texts[at : at + BATCH] for at in range(0, len(texts), BATCH)]
         return [answer for batch in batches for answer in self.answers(batch)]
 
     def label(self, answer: int) -> str:
+        """Its name."""
         return self.names[answer]
 
 

@@ -6,9 +6,9 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -122,7 +122,21 @@ class ReportBase(Record):
         return validated(cls, loaded(path), path)
 
 
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+A = TypeVar("A", bound=_Named)
 R = TypeVar("R", bound=ReportBase)
+
+
+def arm_of(arms: Iterable[A], name: str) -> A:
+    """The one of that name; ValueError without one."""
+    for arm in arms:
+        if arm.name == name:
+            return arm
+    raise ValueError(f"there is no {name!r}")
 
 
 def loaded(path: Path) -> dict[str, object]:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from edgepipe.artifacts import Split
 from edgepipe.measure.machine import Machine
+from edgepipe.measure.models import Device
 from edgepipe.measure.records.base import (
     Above0,
     Bytes,
@@ -16,11 +17,11 @@ from edgepipe.measure.records.base import (
     NotNegative,
     Record,
     ReportBase,
+    arm_of,
 )
 
 PLAIN = " (plain session)"
 """Behind a candidate's name: the same model with onnxruntime's default session options."""
-Device = Literal["cpu", "cuda"]
 LogRatio = Annotated[float, Field(ge=-50, le=50)]
 """Beyond ``e ** 50`` no two clocks differ, and exponentials begin to overflow."""
 
@@ -148,12 +149,14 @@ class BenchmarkReport(ReportBase):
     remarks: tuple[str, ...] = ()
     """Worth knowing, and no reason for doubt: wide intervals, busy cores."""
 
+    @property
+    def arms(self) -> tuple[ArmTimes, ...]:
+        """The reference, then the candidates."""
+        return (self.reference, *self.candidates)
+
     def arm(self, name: str) -> ArmTimes:
         """The reference or candidate of that name; ValueError without one."""
-        for arm in (self.reference, *self.candidates):
-            if arm.name == name:
-                return arm
-        raise ValueError(f"there is no {name!r}")
+        return arm_of(self.arms, name)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from edgepipe.measure.machine import Machine
-from edgepipe.measure.records.base import Bytes, Count, NotNegative, Record, ReportBase
+from edgepipe.measure.models import Device
+from edgepipe.measure.records.base import Bytes, Count, NotNegative, Record, ReportBase, arm_of
 
 
 class ArmCounts(Record):
@@ -14,7 +15,7 @@ class ArmCounts(Record):
     name: str
     digest: str
     precision: str
-    device: Literal["cpu", "cuda"]
+    device: Device
     operators: dict[str, Count]
     """Nodes in the files, by operator; those of other domains as ``com.microsoft::Gelu``."""
     executed: dict[str, dict[str, Count]]
@@ -56,9 +57,11 @@ class CountsReport(ReportBase):
     tokens: Count
     models: tuple[ArmCounts, ...]
 
+    @property
+    def arms(self) -> tuple[ArmCounts, ...]:
+        """The models."""
+        return self.models
+
     def arm(self, name: str) -> ArmCounts:
         """The model of that name; ValueError without one."""
-        for arm in self.models:
-            if arm.name == name:
-                return arm
-        raise ValueError(f"there is no {name!r}")
+        return arm_of(self.arms, name)

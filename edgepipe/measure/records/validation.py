@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from edgepipe.artifacts import Split
+from edgepipe.measure.models import Device
 from edgepipe.measure.records.base import (
     Bytes,
     Count,
@@ -17,10 +18,9 @@ from edgepipe.measure.records.base import (
     Record,
     ReportBase,
     Share,
+    arm_of,
     unpacked,
 )
-
-Device = Literal["cpu", "cuda"]
 
 
 class ClassScores(Record):
@@ -228,18 +228,20 @@ class ValidationReport(ReportBase):
         """int64 [examples]: what the arm of that name answered; ValueError without such an arm."""
         return unpacked(self.arm(name).answers, self.examples)
 
+    @property
+    def arms(self) -> tuple[ArmAccuracy, ...]:
+        """The reference, then the candidates."""
+        return (self.reference, *self.candidates)
+
     def arm(self, name: str) -> ArmAccuracy:
         """The reference or candidate of that name; ValueError without one."""
-        for arm in (self.reference, *self.candidates):
-            if arm.name == name:
-                return arm
-        raise ValueError(f"there is no {name!r}")
+        return arm_of(self.arms, name)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         truth = self.labels_of_texts()
         columns = [truth]
-        for arm in (self.reference, *self.candidates):
+        for arm in self.arms:
             columns.append(unpacked(arm.answers, self.examples))
             if int((columns[-1] == truth).sum()) != arm.correct:
                 raise ValueError(f"{arm.name}: answers and the count of right ones differ")
