@@ -9,10 +9,10 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo tiny test check format crash optimum clean
+.PHONY: help setup demo tiny test check format crash optimum bench bench-quick clean
 
 help: ## what there is to make
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1: /'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1: /'
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("edgepipe needs Python 3.11 or newer, this is " + sys.version if sys.version_info < (3, 11) else 0)'
@@ -64,5 +64,12 @@ crash: setup ## kill, or fill the disk, at every disk operation of a run
 optimum: setup .venv-optimum/.ready ## whether optimum's ORTModel, in an environment of its own, loads bundles
 	EDGEPIPE_OPTIMUM_PYTHON=$(CURDIR)/.venv-optimum/bin/python $(BIN)/python -m pytest tests/contracts/test_ort_model.py
 
+bench: setup ## beside every peer: the whole comparison, resumed where it was interrupted (80 minutes)
+	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.peers.page
+
+bench-quick: setup ## a small part of it, to see that it works
+	$(BIN)/python -m benchmarks.peers --quick
+
 clean: ## remove the environment and what runs left behind
-	rm -rf $(VENV) .venv-optimum artifacts/*/ tests/node/node_modules
+	rm -rf $(VENV) .venv-optimum .venv-peers artifacts/*/ tests/node/node_modules

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from benchmarks.peers.environments import nowhere
 from benchmarks.peers.records import Clocks, ColdStart, Crash
 from benchmarks.peers.work import Work
 from edgepipe.errors import StageError
@@ -39,29 +40,20 @@ def clocks(  # noqa: PLR0913 (what to time, on what, for how long)
     interrupted run are taken over.
     """
     name = f"rounds/{table}"
-    crashes: list[Crash] = []
     kept = work.lines(name)
     for number in range(len(kept), len(batches)):
+        arms = _working(arms, kept)
         say(f"{table}: round {number + 1} of {len(batches)}, {len(arms)} arms side by side")
-        while True:
-            try:
-                told = _round(
-                    arms, Texts(singles, batches[number]), _conditions(blocks, seed + number)
-                )
-                break
-            except StageError as error:
-                broken = _broken(arms, error)
-                crashes.append(
-                    Crash(arm=broken.name, why=str(error), command=" ".join(broken.command))
-                )
-                arms = [arm for arm in arms if arm is not broken]
-                say(f"{error}; {broken.name} is left out")
-        kept.append(told)
-        work.append(name, told)
-    arms = [arm for arm in arms if all(arm.name in told for told in kept)]
-    return _judged(
-        table, arms, kept, Texts(singles, batches[0]), _conditions(blocks, seed), crashes
-    )
+        conditions = _conditions(blocks, seed + number)
+        kept.append(_round(arms, Texts(singles, batches[number]), conditions, say))
+        work.append(name, kept[-1])
+    whole = Texts(singles, batches[0])
+    return _judged(table, _working(arms, kept), kept, whole, _conditions(blocks, seed))
+
+
+def _working(arms: Sequence[Arm], kept: Sequence[dict[str, Any]]) -> list[Arm]:
+    """Those that no round so far left out."""
+    return [arm for arm in arms if all(arm.name in told["arms"] for told in kept)]
 
 
 def _conditions(blocks: int, seed: int) -> Conditions:
@@ -74,14 +66,26 @@ def _both(arms: Sequence[Arm]) -> list[Arm]:
     return [arms[0], replace(arms[0], name=CONTROL), *arms[1:]]
 
 
-def _round(arms: Sequence[Arm], texts: Texts, conditions: Conditions) -> dict[str, Any]:
-    """What every arm's process told, by the arm's name."""
-    begin = time.monotonic()
-    session = Session(_both(arms), texts, conditions)
-    session.run_round()
-    told = zip(session.arms, session.rounds[0], strict=True)
-    seconds = time.monotonic() - begin
-    return {"seconds": seconds, **{arm.name: asdict(arm_round) for arm, arm_round in told}}
+def _round(arms: Sequence[Arm], texts: Texts, conditions: Conditions, say: Say) -> dict[str, Any]:
+    """What every arm's process told; arms whose process failed are left out, and told too."""
+    crashes: list[Crash] = []
+    while True:
+        begin = time.monotonic()
+        session = Session(_both(arms), texts, conditions)
+        try:
+            session.run_round()
+        except StageError as error:
+            broken = _broken(arms, error)
+            crashes.append(Crash(arm=broken.name, why=nowhere(str(error)), command=""))
+            arms = [arm for arm in arms if arm is not broken]
+            say(f"{error}; {broken.name} is left out")
+            continue
+        told = zip(session.arms, session.rounds[0], strict=True)
+        return {
+            "seconds": time.monotonic() - begin,
+            "arms": {arm.name: asdict(arm_round) for arm, arm_round in told},
+            "crashes": [crash.model_dump() for crash in crashes],
+        }
 
 
 def _broken(arms: Sequence[Arm], error: StageError) -> Arm:
@@ -92,16 +96,15 @@ def _broken(arms: Sequence[Arm], error: StageError) -> Arm:
     raise error
 
 
-def _judged(  # noqa: PLR0913, PLR0917 (the parts of a table)
+def _judged(
     table: str,
     arms: Sequence[Arm],
     kept: Sequence[dict[str, Any]],
     texts: Texts,
     conditions: Conditions,
-    crashes: Sequence[Crash],
 ) -> Clocks:
     session = Session(_both(arms), texts, conditions)
-    session.rounds = [[_arm_round(told[arm.name]) for arm in session.arms] for told in kept]
+    session.rounds = [[_arm_round(told["arms"][arm.name]) for arm in session.arms] for told in kept]
     measured = figures(session, sum(told["seconds"] for told in kept))
     cold = [
         _cold(arm.name, [told[index] for told in session.rounds])
@@ -109,7 +112,8 @@ def _judged(  # noqa: PLR0913, PLR0917 (the parts of a table)
         if arm.name != CONTROL
     ]
     times = report(measured, texts, conditions, data="", split="test")
-    return Clocks(table=table, report=times, cold=tuple(cold), crashes=tuple(crashes))
+    crashes = tuple(Crash(**crash) for told in kept for crash in told["crashes"])
+    return Clocks(table=table, report=times, cold=tuple(cold), crashes=crashes)
 
 
 def _arm_round(told: dict[str, Any]) -> ArmRound:

@@ -78,7 +78,9 @@ class Comparison:
                 found[arm.name] = self._answers(table, arm, texts)
             except StageError as error:
                 crashes.append(Crash(arm=arm.name, why=str(error), command=self._typed(arm)))
-        reference = found[table.arms[0].name]
+        reference = found.get(table.arms[0].name)
+        if reference is None:
+            raise StageError(f"{crashes[0].arm}, the reference, does not answer: {crashes[0].why}")
         return tuple(accuracy(n, found[n], names, reference) for n in found), tuple(crashes)
 
     def endings(self) -> tuple[Ending, ...]:
@@ -113,7 +115,9 @@ class Comparison:
             seed=self.seed,
             say=self.say,
         )
-        found = found.model_copy(update={"crashes": (*crashes, *found.crashes)})
+        typed = {arm.name: self._typed(arm) for arm in table.arms}
+        crashes += [c.model_copy(update={"command": typed[c.arm]}) for c in found.crashes]
+        found = found.model_copy(update={"crashes": tuple(crashes)})
         self.work.keep(f"clocks/{table.name}", found)
         return found
 

@@ -234,7 +234,7 @@ _MISSPELT: tuple[Trial, ...] = (
         "sentence_transformers",
         "misspelt option",
         "misspelt",
-        'export_dynamic_quantized_onnx_model(model, "avx512_vni", out)',
+        'export_dynamic_quantized_onnx_model(model, quantisation_config="avx512_vnni", …)',
     ),
     _trial("edgepipe", "misspelt option", "misspelt", "per_chanel = true", environment=MAIN),
 )
@@ -251,14 +251,22 @@ _CORRUPT: tuple[Trial, ...] = (
     _trial("edgepipe", "corrupt checkpoint", "int8", f"{_EDGEPIPE} int8.toml", environment=MAIN),
 )
 _CUT: tuple[Trial, ...] = tuple(
-    _trial(tool, "corrupt ONNX file", "quantize-only", call, environment=environment, of="optimum")
-    for tool, call, environment in (
-        ("optimum", "optimum-cli onnxruntime quantize", ""),
-        ("olive", "olive quantize", ""),
-        ("onnxsim", "onnxsim model.onnx out.onnx --dynamic-quantize", ""),
-        ("onnxruntime", "quantize_dynamic(model.onnx, out.onnx)", ""),
-        ("edgepipe", f'{_EDGEPIPE} with use = "onnx"', MAIN),
+    _trial(tool, "corrupt ONNX file", "quantize-only", call, of="optimum")
+    for tool, call in (
+        ("optimum", "optimum-cli onnxruntime quantize"),
+        ("olive", "olive quantize"),
+        ("onnxsim", "onnxsim model.onnx out.onnx --dynamic-quantize"),
+        ("onnxruntime", "quantize_dynamic(model.onnx, out.onnx)"),
     )
+) + (
+    _trial(
+        "edgepipe",
+        "corrupt ONNX file",
+        "quantize-only",
+        f'{_EDGEPIPE} with use = "onnx"',
+        environment=MAIN,
+        of="edgepipe fp32",
+    ),
 )
 
 FULL = Lineup(

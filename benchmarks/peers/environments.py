@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PINS = Path(__file__).parent / "environments"
 _READY = "ready.json"
 _TAIL = 400
+_FOLDERS = re.compile(r"(?<![\w.…])/(?:[^\s/:'\"]+/)+")
 _LOOK = """
 import importlib.metadata, json, os, sysconfig
 tools = ("pip", "setuptools", "pkg_resources", "_distutils_hack")
@@ -73,6 +75,11 @@ def build(name: str, below: Path) -> Built:
     return Built(python, ready)
 
 
+def nowhere(text: str) -> str:
+    """``text`` without the folders of absolute paths: they say nothing on another machine."""
+    return _FOLDERS.sub("…/", text)
+
+
 def _ready(folder: Path, digest: str) -> Environment | None:
     """What an earlier run finished with these pins."""
     try:
@@ -94,7 +101,8 @@ def _install(folder: Path, python: Path, pins: Path) -> str:
         # pins of the runtime's environment name the repository itself, as "."
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
-            return (done.stderr.strip() or done.stdout.strip())[-_TAIL:] or "no word of why"
+            said = (done.stderr.strip() or done.stdout.strip())[-_TAIL:]
+            return nowhere(said) or "no word of why"
     return ""
 
 

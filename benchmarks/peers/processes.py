@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.peers.environments import Built
+from benchmarks.peers.environments import Built, nowhere
 from benchmarks.peers.lineup import Arm, Recipe, Trial
 from benchmarks.peers.records import Ending, Made
 from benchmarks.peers.tool import Job
@@ -137,7 +137,7 @@ def _run(command: Sequence[str]) -> tuple[int, str]:
 
 
 def _last(text: str) -> str:
-    return text.strip()[-_TAIL:]
+    return nowhere(text.strip()[-_TAIL:])
 
 
 def _dashed(name: str) -> str:
