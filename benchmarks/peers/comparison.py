@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import shutil
+import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from benchmarks.peers import environments, processes
@@ -23,6 +25,8 @@ from edgepipe.errors import StageError
 from edgepipe.measure.child import Arm as Worker
 
 TOOLS = Path(__file__).parent / "tools"
+_AT_ONCE = 2
+"""Processes, where nothing is timed."""
 _TRIED = 8
 """Texts that an arm answers once before it is timed, where its accuracy is not asked for."""
 
@@ -52,11 +56,13 @@ class Comparison:
     def build(self) -> tuple[Environment, ...]:
         """Every environment of the lineup can be asked, or says why it could not be built."""
         self.built[MAIN] = environments.main_environment()
-        for name in self.lineup.environments():
-            self.say(f"environment {name}")
-            self.built[name] = environments.build(name, self.environments)
-            self.work.tick()
-        return tuple(built.record for name, built in self.built.items() if name != MAIN)
+        names = self.lineup.environments()
+        self.say(f"environments {', '.join(names)}")
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = pool.map(partial(environments.build, below=self.environments), names)
+        self.built |= dict(zip(names, found, strict=True))
+        self.work.tick()
+        return tuple(self.built[name].record for name in names)
 
     def make(self) -> tuple[Made, ...]:
         """Every recipe of every model that a table needs has been tried."""
@@ -71,13 +77,11 @@ class Comparison:
         truth = rows(self.data.test)
         texts = [text for text, _ in truth]
         names = label_names([label for _, label in truth], self.checkpoints[table.model])
-        found: dict[str, list[str]] = {}
-        crashes = []
-        for arm in table.arms:
-            try:
-                found[arm.name] = self._answers(table, arm, texts)
-            except StageError as error:
-                crashes.append(Crash(arm=arm.name, why=str(error), command=self._typed(arm)))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            asked = list(pool.map(lambda arm: self._tried(table, arm, texts), table.arms))
+        crashes = [crash for crash in asked if isinstance(crash, Crash)]
+        answered = zip(table.arms, asked, strict=True)
+        found = {arm.name: told for arm, told in answered if not isinstance(told, Crash)}
         reference = found.get(table.arms[0].name)
         if reference is None:
             raise StageError(f"{crashes[0].arm}, the reference, does not answer: {crashes[0].why}")
@@ -85,7 +89,8 @@ class Comparison:
 
     def endings(self) -> tuple[Ending, ...]:
         """How every tool that could be tried ended when something was wrong."""
-        found = (self._ending(trial) for trial in self.lineup.trials)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = list(pool.map(self._ending, self.lineup.trials))
         return tuple(ending for ending in found if ending)
 
     def clocks(self, table: Table, broken: Sequence[Crash] = ()) -> Clocks:
@@ -200,6 +205,12 @@ class Comparison:
             raise StageError(f"{recipe} made nothing: {made.said}")
         return made
 
+    def _tried(self, table: Table, arm: Arm, texts: Sequence[str]) -> list[str] | Crash:
+        try:
+            return self._answers(table, arm, texts)
+        except StageError as error:
+            return Crash(arm=arm.name, why=str(error), command=self._typed(arm))
+
     def _answers(self, table: Table, arm: Arm, texts: Sequence[str]) -> list[str]:
         kept = f"answers/{table.name}/{arm.name}"
         known = self.work.lines(kept)
@@ -244,13 +255,13 @@ class Comparison:
             except StageError:
                 return None
             source = self._folder(trial.of, model)
-        if trial.what != "misspelt option":
-            source = processes.corrupted(source, self.work.path("endings/source"))
-        out = self.work.path("endings/out")
-        job = Job(source, out, self.data.train, self.lineup.max_length(model))
-        found = processes.ending(trial, built, job)
-        for folder in (out, self.work.path("endings/source")):
-            shutil.rmtree(folder, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=self.work.folder) as folder:
+            scratch = Path(folder)
+            if trial.what != "misspelt option":
+                source = processes.corrupted(source, scratch / "source")
+            length = self.lineup.max_length(model)
+            job = Job(source, scratch / "out", self.data.train, length)
+            found = processes.ending(trial, built, job)
         self.work.keep(name, found)
         return found
 

@@ -104,13 +104,6 @@ RECIPES = (
         "prepare(export(model), StaticQuantConfig()); convert(…); torch.onnx.export",
     ),
     _recipe(
-        "neural-compressor static, folded",
-        "neural_compressor",
-        "folded",
-        "int8",
-        "the same with convert(…, fold_quantize=True)",
-    ),
-    _recipe(
         "onnxsim dynamic",
         "onnxsim",
         "dynamic",
@@ -168,6 +161,8 @@ _PEERS_SPEED = (
     _arm("edgepipe fp32", "edgepipe", "runtime"),
     _arm("edgepipe int8", "edgepipe", "runtime"),
 )
+_SMALL_ONLY = ("edgepipe fp32", "transformers.exporters dynamic")
+"""A large model is slow to make and to time: the fastest of the others stand for these."""
 _TOOLS = (
     _EAGER,
     _arm("torch eager", "torch", "eager-sorted", name="torch eager, sorted"),
@@ -185,7 +180,6 @@ _TOOLS = (
     _arm("transformers.exporters dynamic", "transformers", "runner"),
     _arm("transformers.exporters fused, dynamic", "transformers", "runner"),
     _arm("neural-compressor static", "plain", "session"),
-    _arm("neural-compressor static, folded", "plain", "session"),
     _arm("onnxsim dynamic", "plain", "session"),
     _arm("onnxsim dynamic, fused", "plain", "session"),
     _arm("onnxruntime quantize_dynamic", "plain", "session"),
@@ -240,7 +234,7 @@ _MISSPELT: tuple[Trial, ...] = (
 )
 _CORRUPT: tuple[Trial, ...] = (
     _trial("optimum", "corrupt checkpoint", "avx512_vnni", "optimum-cli export onnx"),
-    _trial("olive", "corrupt checkpoint", "optimize", "olive optimize"),
+    _trial("olive", "corrupt checkpoint", "capture", "olive capture-onnx-graph"),
     _trial("transformers", "corrupt checkpoint", "dynamic", "from_pretrained"),
     _trial("neural_compressor", "corrupt checkpoint", "static", "from_pretrained"),
     _trial("onnxsim", "corrupt checkpoint", "dynamic", "from_pretrained"),
@@ -250,15 +244,16 @@ _CORRUPT: tuple[Trial, ...] = (
     ),
     _trial("edgepipe", "corrupt checkpoint", "int8", f"{_EDGEPIPE} int8.toml", environment=MAIN),
 )
-_CUT: tuple[Trial, ...] = tuple(
-    _trial(tool, "corrupt ONNX file", "quantize-only", call, of="optimum")
-    for tool, call in (
-        ("optimum", "optimum-cli onnxruntime quantize"),
-        ("olive", "olive quantize"),
-        ("onnxsim", "onnxsim model.onnx out.onnx --dynamic-quantize"),
-        ("onnxruntime", "quantize_dynamic(model.onnx, out.onnx)"),
-    )
-) + (
+_CUT: tuple[Trial, ...] = (
+    *(
+        _trial(tool, "corrupt ONNX file", "quantize-only", call, of="optimum")
+        for tool, call in (
+            ("optimum", "optimum-cli onnxruntime quantize"),
+            ("olive", "olive quantize"),
+            ("onnxsim", "onnxsim model.onnx out.onnx --dynamic-quantize"),
+            ("onnxruntime", "quantize_dynamic(model.onnx, out.onnx)"),
+        )
+    ),
     _trial(
         "edgepipe",
         "corrupt ONNX file",
@@ -279,8 +274,8 @@ FULL = Lineup(
             model="movie-reviews",
             arms=_TOOLS,
             max_length=64,
-            rounds=5,
-            batch=1000,
+            rounds=4,
+            batch=1250,
             blocks=12,
         ),
         Table(
@@ -300,8 +295,8 @@ FULL = Lineup(
             arms=_runtimes("edgepipe int8"),
             texts="joined",
             max_length=512,
-            rounds=5,
-            batch=1000,
+            rounds=4,
+            batch=500,
             blocks=8,
         ),
         Table(
@@ -310,19 +305,19 @@ FULL = Lineup(
             model="small",
             arms=_PEERS_SPEED,
             max_length=512,
-            rounds=4,
-            batch=500,
-            blocks=8,
+            rounds=3,
+            batch=400,
+            blocks=12,
         ),
         Table(
             name="bert-base",
             title="BERT-base",
             model="bert-base",
-            arms=_PEERS_SPEED,
+            arms=tuple(arm for arm in _PEERS_SPEED if arm.name not in _SMALL_ONLY),
             max_length=512,
-            rounds=4,
+            rounds=3,
             batch=64,
-            blocks=4,
+            blocks=5,
         ),
     ),
 )

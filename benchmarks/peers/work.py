@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from pathlib import Path
 from typing import TypeVar
@@ -29,6 +30,7 @@ class Work:
         self.folder = folder
         self._begin(about)
         self._mark = time.monotonic()
+        self._ticking = threading.Lock()
 
     def path(self, name: str) -> Path:
         """A file or folder of this name, in a folder that exists."""
@@ -69,9 +71,10 @@ class Work:
 
     def tick(self) -> None:
         """The time since the last tick counts as spent."""
-        now = time.monotonic()
-        disk.write_json(self.path(_SPENT), self.spent() + now - self._mark)
-        self._mark = now
+        with self._ticking:
+            now = time.monotonic()
+            disk.write_json(self.path(_SPENT), self.spent() + now - self._mark)
+            self._mark = now
 
     def spent(self) -> float:
         """Seconds of all runs in this folder until the last tick, without what was lost."""

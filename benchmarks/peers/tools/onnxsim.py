@@ -51,7 +51,7 @@ def dynamic(job: Job) -> None:
 
 
 def fused(job: Job) -> None:
-    """onnxruntime's own operator for the product and its scales."""
+    """With onnxruntime's own operator for the product and its scales."""
     simplify(job, "--dynamic-quantize-matmul-integer-to-float")
 
 
