@@ -12,6 +12,7 @@ import hashlib
 import os
 import signal
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def main() -> int:
 
 def compare(given: argparse.Namespace) -> Results:
     """Everything has been measured, or kept from an earlier run in the same folder."""
+    begin = time.monotonic()
     lineup = QUICK if given.quick else FULL
     data = Data(train=given.data / "train.jsonl", test=given.data / "test.jsonl")
     checkpoints = _checkpoints(given, lineup)
@@ -78,7 +80,7 @@ def compare(given: argparse.Namespace) -> Results:
     }
     run = Comparison(
         lineup=lineup,
-        work=Work(given.work, about),
+        work=Work(given.work, about, begin),
         data=data,
         checkpoints=checkpoints,
         environments=given.environments,

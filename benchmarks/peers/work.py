@@ -23,13 +23,14 @@ class Work:
 
     ``about`` says what all parts have in common (checkpoint, texts, pins). A folder that was begun
     with something else, or on another machine, is refused with UsageError: its figures and those
-    of this run would not be figures of one comparison.
+    of this run would not be figures of one comparison. ``since`` is when, by the monotonic clock,
+    this run began.
     """
 
-    def __init__(self, folder: Path, about: dict[str, str]) -> None:
+    def __init__(self, folder: Path, about: dict[str, str], since: float | None = None) -> None:
         self.folder = folder
         self._begin(about)
-        self._mark = time.monotonic()
+        self._mark = time.monotonic() if since is None else since
         self._ticking = threading.Lock()
 
     def path(self, name: str) -> Path:
