@@ -25,7 +25,7 @@ from benchmarks.peers.records import Results
 from benchmarks.peers.tables import results_page
 from benchmarks.peers.work import Work
 from edgepipe import __version__, disk
-from edgepipe.errors import EdgepipeError, ExitCode
+from edgepipe.errors import EdgepipeError, ExitCode, UsageError
 from edgepipe.measure.machine import machine
 
 REVIEWS = ROOT / "pipelines" / "data" / "movie-reviews"
@@ -114,6 +114,12 @@ def compare(given: argparse.Namespace) -> Results:
 
 def _checkpoints(given: argparse.Namespace, lineup: Lineup) -> dict[str, Path]:
     """A folder for every model of the line-up; those with random weights are made here."""
+    for name in ("config.json", "tokenizer.json") if given.checkpoint else ():
+        if not (given.checkpoint / name).is_file():
+            raise UsageError(
+                f"{given.checkpoint} has no {name}: --checkpoint wants a folder that "
+                "from_pretrained reads, with config.json and tokenizer.json"
+            )
     found: dict[str, Path] = {}
     if given.checkpoint or not given.quick:
         found["movie-reviews"] = given.checkpoint or models.teacher(given.artifacts)
