@@ -36,6 +36,7 @@ def make(recipe: Recipe, model: str, built: Built, job: Job, lines: int) -> Made
     code, said = _run(_job(built, recipe.tool, recipe.how, job))
     seconds = time.monotonic() - begin
     made = code == 0 and bool(found(job.out))
+    nothing = f"it ended with {code} and left no model; {said or 'it said nothing'}"
     return Made(
         recipe=recipe.name,
         model=model,
@@ -44,7 +45,7 @@ def make(recipe: Recipe, model: str, built: Built, job: Job, lines: int) -> Made
         seconds=seconds,
         bytes=disk.size(job.out),
         lines=lines,
-        said="" if made else said or f"it ended with {code}, left no model and said nothing",
+        said="" if made else nothing if code == 0 or not said else said,
     )
 
 
@@ -121,7 +122,10 @@ def _job(built: Built, tool: str, how: str, job: Job) -> list[str]:
 
 
 def _run(command: Sequence[str]) -> tuple[int, str]:
-    """Exit code and last words of a process."""
+    """Exit code and last words of a process.
+
+    Of its errors, or, where it says that all is well, of its output.
+    """
     try:
         done = subprocess.run(
             command,
@@ -133,7 +137,8 @@ def _run(command: Sequence[str]) -> tuple[int, str]:
         )
     except subprocess.TimeoutExpired:
         return 124, f"it did not end within {_PATIENCE_S} s"
-    return done.returncode, _last(done.stderr) or _last(done.stdout)
+    told = (done.stderr, done.stdout) if done.returncode else (done.stdout, done.stderr)
+    return done.returncode, _last(told[0]) or _last(told[1])
 
 
 def _last(text: str) -> str:

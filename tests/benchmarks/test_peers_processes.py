@@ -31,7 +31,8 @@ def bad(job):
 
 
 def silent(job):
-    print("logged: something went wrong", file=sys.stderr)
+    print("a warning about something else", file=sys.stderr)
+    print("see the log")
 
 
 def program(job):
@@ -104,8 +105,8 @@ def test_what_a_tool_made_is_weighed(built: Built, job: Job) -> None:
     ("how", "code", "said"),
     [
         ("bad", 1, "ValueError: this option does not exist"),
-        ("silent", 0, "something went wrong"),
-        ("program", 7, "it ended with 7, left no model and said nothing"),
+        ("silent", 0, "it ended with 0 and left no model; see the log"),
+        ("program", 7, "it ended with 7 and left no model; it said nothing"),
     ],
 )
 def test_a_failure_is_in_the_record(built: Built, job: Job, how: str, code: int, said: str) -> None:
