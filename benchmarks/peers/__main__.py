@@ -29,11 +29,11 @@ from edgepipe.errors import EdgepipeError, ExitCode, UsageError
 from edgepipe.measure.machine import machine
 
 REVIEWS = ROOT / "pipelines" / "data" / "movie-reviews"
+_DRAWN = ("again", "ahead", "figures", "goals", "lines", "page", "page.md", "tables")
+"""Files that figures do not depend on."""
 _FOR_ALL = {
     "PYTHONPATH": str(ROOT),
     "PYTHONWARNINGS": "ignore",
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "ORT_DISABLE_TELEMETRY": "1",
     "OLIVE_DISABLE_TELEMETRY": "1",
@@ -77,10 +77,13 @@ def compare(given: argparse.Namespace) -> Results:
         "texts": f"{disk.sha256(data.train)} {disk.sha256(data.test)}",
         "seed": str(given.seed),
         "line-up": hashlib.sha256(repr(lineup).encode()).hexdigest(),
+        "code": _code(),
+        "packages": hashlib.sha256(repr(machine().packages).encode()).hexdigest(),
     }
+    work = Work(given.work, about, begin)
     run = Comparison(
         lineup=lineup,
-        work=Work(given.work, about, begin),
+        work=work,
         data=data,
         checkpoints=checkpoints,
         environments=given.environments,
@@ -94,11 +97,11 @@ def compare(given: argparse.Namespace) -> Results:
     endings = run.endings()
     times = (run.clocks(first, broken), *(run.clocks(table) for table in others))
     return Results(
-        date=datetime.now(UTC).date().isoformat(),
+        date=work.begun,
         edgepipe=__version__,
         quick=given.quick,
         machine=machine(),
-        seconds=run.work.spent(),
+        seconds=work.spent(),
         teacher=about["checkpoint"],
         texts={table.name: run.about_texts(table) for table in lineup.tables},
         recipes=lineup.recipes,
@@ -130,6 +133,16 @@ def _checkpoints(given: argparse.Namespace, lineup: Lineup) -> dict[str, Path]:
             models.random_model(table.model, source, folder, seed=given.seed)
             found[table.model] = folder
     return found
+
+
+def _code() -> str:
+    """Of all that figures depend on: pins, tools, the harness and edgepipe itself."""
+    here = ROOT / "benchmarks" / "peers"
+    files = [*(ROOT / "edgepipe").rglob("*.py")]
+    for kind in ("*.py", "*.toml", "*.txt"):
+        files += [file for file in here.rglob(kind) if file.stem not in _DRAWN]
+    lines = (f"{disk.sha256(file)} {file.relative_to(ROOT)}" for file in sorted(files))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _say(text: str) -> None:

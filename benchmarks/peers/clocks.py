@@ -42,18 +42,28 @@ def clocks(  # noqa: PLR0913 (what to time, on what, for how long)
     name = f"rounds/{table}"
     kept = work.lines(name)
     for number in range(len(kept), len(batches)):
-        arms = _working(arms, kept)
         say(f"{table}: round {number + 1} of {len(batches)}, {len(arms)} arms side by side")
         conditions = _conditions(blocks, seed + number)
-        kept.append(_round(arms, Texts(singles, batches[number]), conditions, say))
+        kept.append(_round(_working(arms, kept), Texts(singles, batches[number]), conditions, say))
         work.append(name, kept[-1])
+    working = _working(arms, kept)
     whole = Texts(singles, batches[0])
-    return _judged(table, _working(arms, kept), kept, whole, _conditions(blocks, seed))
+    return _judged(table, working, kept, whole, _conditions(blocks, seed), _lost(arms, kept))
 
 
 def _working(arms: Sequence[Arm], kept: Sequence[dict[str, Any]]) -> list[Arm]:
     """Those that no round so far left out."""
     return [arm for arm in arms if all(arm.name in told["arms"] for told in kept)]
+
+
+def _lost(arms: Sequence[Arm], kept: Sequence[dict[str, Any]]) -> list[Crash]:
+    """Those that some round left out, by its own words, or because they could not run then."""
+    told = [Crash(**crash) for told in kept for crash in told["crashes"]]
+    names = {crash.arm for crash in told} | {arm.name for arm in _working(arms, kept)}
+    why = "it could not run when the first rounds were measured: measure anew for its figures"
+    return told + [
+        Crash(arm=arm.name, why=why, command="") for arm in arms if arm.name not in names
+    ]
 
 
 def _conditions(blocks: int, seed: int) -> Conditions:
@@ -96,12 +106,13 @@ def _broken(arms: Sequence[Arm], error: StageError) -> Arm:
     raise error
 
 
-def _judged(
+def _judged(  # noqa: PLR0913, PLR0917 (the parts of a table)
     table: str,
     arms: Sequence[Arm],
     kept: Sequence[dict[str, Any]],
     texts: Texts,
     conditions: Conditions,
+    crashes: Sequence[Crash],
 ) -> Clocks:
     session = Session(_both(arms), texts, conditions)
     session.rounds = [[_arm_round(told["arms"][arm.name]) for arm in session.arms] for told in kept]
@@ -112,14 +123,13 @@ def _judged(
         if arm.name != CONTROL
     ]
     times = report(measured, texts, conditions, data="", split="test")
-    crashes = tuple(Crash(**crash) for told in kept for crash in told["crashes"])
-    return Clocks(table=table, report=times, cold=tuple(cold), crashes=crashes)
+    return Clocks(table=table, report=times, cold=tuple(cold), crashes=tuple(crashes))
 
 
 def _arm_round(told: dict[str, Any]) -> ArmRound:
     return ArmRound(
         load_s=told["load_s"],
-        first_s=told["first_s"],
+        cold_s=told["cold_s"],
         blocks=[Block(tuple(b["cpu_ns"]), tuple(b["wall_ns"])) for b in told["blocks"]],
         batches=[Batch(b["cpu_ns"], b["wall_ns"]) for b in told["batches"]],
         peak_memory=told["peak_memory"],
@@ -128,12 +138,11 @@ def _arm_round(told: dict[str, Any]) -> ArmRound:
 
 def _cold(name: str, rounds: Sequence[ArmRound]) -> ColdStart:
     loads = [told.load_s or 0.0 for told in rounds]
-    firsts = [told.first_s or 0.0 for told in rounds]
-    totals = [load + first for load, first in zip(loads, firsts, strict=True)]
+    totals = [told.cold_s or 0.0 for told in rounds]
     return ColdStart(
         arm=name,
         load_s=statistics.median(loads),
-        first_s=statistics.median(firsts),
+        first_s=max(0.0, statistics.median(totals) - statistics.median(loads)),
         total_s=statistics.median(totals),
         totals_s=tuple(totals),
     )

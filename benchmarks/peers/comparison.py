@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from benchmarks.peers import environments, processes
@@ -25,10 +25,10 @@ from edgepipe.errors import StageError
 from edgepipe.measure.child import Arm as Worker
 
 TOOLS = Path(__file__).parent / "tools"
-_AT_ONCE = 2
-"""Processes, where nothing is timed."""
-_TRIED = 8
+_TRIED = 64
 """Texts that an arm answers once before it is timed, where its accuracy is not asked for."""
+_ALIKE = 0.8
+"""Of the labels: int8 changes some, and a wrong tokenizer or truncation many more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +56,16 @@ class Comparison:
     def build(self) -> tuple[Environment, ...]:
         """Every environment of the lineup can be asked, or says why it could not be built."""
         self.built[MAIN] = environments.main_environment()
-        names = self.lineup.environments()
-        self.say(f"environments {', '.join(names)}")
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = pool.map(partial(environments.build, below=self.environments), names)
-        self.built |= dict(zip(names, found, strict=True))
-        self.work.tick()
-        return tuple(self.built[name].record for name in names)
+        for name in self.lineup.environments():
+            self.say(f"environment {name}")
+            self.built[name] = environments.build(name, self.environments)
+            self.work.tick()
+        return tuple(built.record for name, built in self.built.items() if name != MAIN)
 
     def make(self) -> tuple[Made, ...]:
         """Every recipe of every model that a table needs has been tried."""
         return tuple(
-            self._made(recipe, model)
+            self._made(recipe, model).model_copy(update={"lines": _lines(recipe)})
             for model in self.lineup.models()
             for recipe in self.lineup.recipes_of(model)
         )
@@ -77,8 +75,7 @@ class Comparison:
         truth = rows(self.data.test)
         texts = [text for text, _ in truth]
         names = label_names([label for _, label in truth], self.checkpoints[table.model])
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            asked = list(pool.map(lambda arm: self._tried(table, arm, texts), table.arms))
+        asked = [self._tried(table, arm, texts) for arm in table.arms]
         crashes = [crash for crash in asked if isinstance(crash, Crash)]
         answered = zip(table.arms, asked, strict=True)
         found = {arm.name: told for arm, told in answered if not isinstance(told, Crash)}
@@ -89,8 +86,7 @@ class Comparison:
 
     def endings(self) -> tuple[Ending, ...]:
         """How every tool that could be tried ended when something was wrong."""
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = list(pool.map(self._ending, self.lineup.trials))
+        found = [self._ending(trial) for trial in self.lineup.trials]
         return tuple(ending for ending in found if ending)
 
     def clocks(self, table: Table, broken: Sequence[Crash] = ()) -> Clocks:
@@ -99,11 +95,15 @@ class Comparison:
         if kept:
             return kept
         crashes = list(broken)
-        workers = []
+        workers: list[Worker] = []
+        reference: list[str] = []
         for arm in table.arms:
             if any(crash.arm == arm.name for crash in broken):
                 continue
             try:
+                labels = self._labels(table, arm)
+                reference = reference or labels
+                _require_alike(labels, reference)
                 workers.append(self._worker(table, arm))
             except StageError as error:
                 crashes.append(Crash(arm=arm.name, why=str(error), command=self._typed(arm)))
@@ -152,7 +152,8 @@ class Comparison:
             lengths(part, checkpoint, table.max_length)
             for part in (singles, [*itertools.chain(*parts)])
         ]
-        return f"one by one: {told[0]}; at once, in {len(parts)} parts: {told[1]}"
+        digest = hashlib.sha256(json.dumps([singles, parts]).encode()).hexdigest()[:16]
+        return f"one by one: {told[0]}; at once, in {len(parts)} parts: {told[1]} ({digest})"
 
     def _made(self, recipe: Recipe, model: str) -> Made:
         name = f"made/{model}/{recipe.name}"
@@ -161,12 +162,12 @@ class Comparison:
             return kept
         self.say(f"{model}: {recipe.name}")
         made = self._try(recipe, model)
-        self.work.keep(name, made)
+        if not self.built[recipe.environment].record.failed:  # the next run tries to build it again
+            self.work.keep(name, made)
         return made
 
     def _try(self, recipe: Recipe, model: str) -> Made:
         built = self.built[recipe.environment]
-        lines = lines_of(TOOLS / f"{recipe.tool}.py", "MAKERS", recipe.how) if recipe.how else 0
         nothing = Made(
             recipe=recipe.name,
             model=model,
@@ -174,7 +175,7 @@ class Comparison:
             exit_code=1,
             seconds=0.0,
             bytes=0,
-            lines=lines,
+            lines=_lines(recipe),
             said=_unbuilt(built),
         )
         if built.record.failed:
@@ -186,7 +187,7 @@ class Comparison:
             job = self._job(recipe, model, self._folder(recipe.name, model))
         except StageError as error:
             return nothing.model_copy(update={"said": str(error)})
-        return processes.make(recipe, model, built, job, lines)
+        return processes.make(recipe, model, built, job, _lines(recipe))
 
     def _job(self, recipe: Recipe, model: str, out: Path) -> Job:
         source = self.checkpoints[model]
@@ -223,11 +224,13 @@ class Comparison:
         labels: list[str] = known[0]["labels"]
         return labels
 
+    def _labels(self, table: Table, arm: Arm) -> list[str]:
+        """What the arm answered to the test split, or answers now to some of its texts."""
+        return self._answers(table, arm, self.texts(table)[0][:_TRIED])
+
     def _worker(self, table: Table, arm: Arm) -> Worker:
-        """The arm as it is timed; it has answered some texts by now."""
+        """The arm as it is timed."""
         options = self._options(table, arm)
-        if not self.work.lines(f"answers/{table.name}/{arm.name}"):
-            self._answers(table, arm, self.texts(table)[0][:_TRIED])
         ships = self._require(arm.recipe, table.model).bytes
         return processes.worker(arm, self.built[arm.environment], options, ships)
 
@@ -269,6 +272,17 @@ class Comparison:
         return self.lineup.recipe(arm.recipe).call
 
 
+def _lines(recipe: Recipe) -> int:
+    return lines_of(TOOLS / f"{recipe.tool}.py", "MAKERS", recipe.how) if recipe.how else 0
+
+
 def _unbuilt(built: Built) -> str:
     failed = built.record.failed
     return f"the environment {built.record.name} could not be built: {failed}" if failed else ""
+
+
+def _require_alike(labels: Sequence[str], reference: Sequence[str]) -> None:
+    """Labels of the same model, give or take its precision; StageError where they are not."""
+    same = sum(one == other for one, other in zip(labels, reference, strict=True))
+    if same < _ALIKE * len(labels):
+        raise StageError(f"only {same} of {len(labels)} answers are those of the reference")

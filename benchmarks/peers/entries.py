@@ -147,7 +147,12 @@ RECIPES = (
     ),
     _recipe("edgepipe fp32", "edgepipe", "fp32", "fp32", f"{_EDGEPIPE} fp32.toml", MAIN),
     _recipe("edgepipe int8", "edgepipe", "int8", "int8", f"{_EDGEPIPE} int8.toml", MAIN),
-    _recipe("edgepipe student", "edgepipe", "student", "int8", f"{_EDGEPIPE} student.toml", MAIN),
+    replace(
+        _recipe(
+            "edgepipe student", "edgepipe", "student", "int8", f"{_EDGEPIPE} student.toml", MAIN
+        ),
+        trained=True,
+    ),
 )
 
 _EAGER = _arm("torch eager", "torch", "eager")
@@ -173,12 +178,25 @@ _TOOLS = (
     _arm("optimum avx512_vnni", "optimum", "pipeline"),
     _arm("optimum avx512_vnni per channel", "optimum", "pipeline"),
     _arm("optimum O3 avx512_vnni", "optimum", "pipeline"),
+    _arm("optimum avx512_vnni", "plain", "session", name="optimum avx512_vnni, session by hand"),
+    _arm(
+        "optimum avx512_vnni per channel",
+        "plain",
+        "session",
+        name="optimum avx512_vnni per channel, session by hand",
+    ),
     _arm("olive optimize", "plain", "session"),
     _arm("olive quantize", "plain", "session"),
     _arm("olive optimize, quantize", "plain", "session"),
     _arm("transformers.exporters", "transformers", "runner"),
     _arm("transformers.exporters dynamic", "transformers", "runner"),
     _arm("transformers.exporters fused, dynamic", "transformers", "runner"),
+    _arm(
+        "transformers.exporters fused, dynamic",
+        "plain",
+        "session",
+        name="transformers.exporters fused, dynamic, session by hand",
+    ),
     _arm("neural-compressor static", "plain", "session"),
     _arm("onnxsim dynamic", "plain", "session"),
     _arm("onnxsim dynamic, fused", "plain", "session"),
@@ -189,6 +207,13 @@ _TOOLS = (
         "sentence-transformers avx512_vnni",
         "sentence_transformers",
         "encode",
+        file="onnx/model_qint8_avx512_vnni.onnx",
+    ),
+    _arm(
+        "sentence-transformers avx512_vnni",
+        "sentence_transformers",
+        "cross-encoder",
+        name="sentence-transformers avx512_vnni, CrossEncoder",
         file="onnx/model_qint8_avx512_vnni.onnx",
     ),
     _arm("edgepipe fp32", "edgepipe", "runtime"),
@@ -244,24 +269,15 @@ _CORRUPT: tuple[Trial, ...] = (
     ),
     _trial("edgepipe", "corrupt checkpoint", "int8", f"{_EDGEPIPE} int8.toml", environment=MAIN),
 )
-_CUT: tuple[Trial, ...] = (
-    *(
-        _trial(tool, "corrupt ONNX file", "quantize-only", call, of="optimum")
-        for tool, call in (
-            ("optimum", "optimum-cli onnxruntime quantize"),
-            ("olive", "olive quantize"),
-            ("onnxsim", "onnxsim model.onnx out.onnx --dynamic-quantize"),
-            ("onnxruntime", "quantize_dynamic(model.onnx, out.onnx)"),
-        )
-    ),
-    _trial(
-        "edgepipe",
-        "corrupt ONNX file",
-        "quantize-only",
-        f'{_EDGEPIPE} with use = "onnx"',
-        environment=MAIN,
-        of="edgepipe fp32",
-    ),
+_CUT: tuple[Trial, ...] = tuple(
+    _trial(tool, "corrupt ONNX file", "quantize-only", call, environment=environment, of="optimum")
+    for tool, call, environment in (
+        ("optimum", "optimum-cli onnxruntime quantize", ""),
+        ("olive", "olive quantize", ""),
+        ("onnxsim", "onnxsim model.onnx out.onnx --dynamic-quantize", ""),
+        ("onnxruntime", "quantize_dynamic(model.onnx, out.onnx)", ""),
+        ("edgepipe", f'{_EDGEPIPE} with use = "onnx"', MAIN),
+    )
 )
 
 FULL = Lineup(

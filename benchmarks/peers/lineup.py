@@ -29,6 +29,8 @@ class Recipe:
     precision: Literal["fp32", "int8"]
     call: str
     """What a user types, for the page: a command or the library's call."""
+    trained: bool = False
+    """A smaller model, trained on the labelled texts; else the checkpoint's own weights."""
     of: str = ""
     """Another recipe, whose result this one starts from; empty for the checkpoint."""
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -69,20 +72,41 @@ def answers(
 ) -> list[str]:
     """The label's name for every text; StageError with the last words of a process that failed."""
     command = words(built, arm.tool, "answer", arm.load, **options)
-    done = subprocess.run(
-        command,
-        input=json.dumps(list(texts)),
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE_S,
-        check=False,
-    )
-    if done.returncode:
-        raise StageError(_last(done.stderr) or f"it ended with {done.returncode}")
-    labels: list[str] = json.loads(done.stdout.splitlines()[-1])
+    code, out, said = call(command, json.dumps(list(texts)))
+    if code:
+        raise StageError(_last(said) or f"it ended with {code}")
+    try:
+        labels: list[str] = json.loads(out.splitlines()[-1])
+    except (ValueError, IndexError) as error:
+        raise StageError(f"it answered {_last(out)!r}, which is no list of labels") from error
     if len(labels) != len(texts):
         raise StageError(f"{len(labels)} answers to {len(texts)} texts")
     return labels
+
+
+def call(command: Sequence[str], given: str = "") -> tuple[int, str, str]:
+    """Exit code, output and errors of a process that reads ``given``.
+
+    Nothing of it is left running, whatever ends this call: it and what it started have a process
+    group of their own, which is killed at the end. After an hour that ends it, too, with code 124.
+    """
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            out, said = process.communicate(given, _PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            return 124, "", f"it did not end within {_PATIENCE_S} s"
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # nothing is left of it
+                os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, out, said
 
 
 def worker(arm: Arm, built: Built, options: dict[str, str | int | Path], ships: int) -> Worker:
@@ -126,19 +150,9 @@ def _run(command: Sequence[str]) -> tuple[int, str]:
 
     Of its errors, or, where it says that all is well, of its output.
     """
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE_S,
-            check=False,
-            errors="replace",
-        )
-    except subprocess.TimeoutExpired:
-        return 124, f"it did not end within {_PATIENCE_S} s"
-    told = (done.stderr, done.stdout) if done.returncode else (done.stdout, done.stderr)
-    return done.returncode, _last(told[0]) or _last(told[1])
+    code, out, said = call(command)
+    first, other = (said, out) if code else (out, said)
+    return code, _last(first) or _last(other)
 
 
 def _last(text: str) -> str:

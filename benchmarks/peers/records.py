@@ -76,8 +76,9 @@ class ColdStart(Record):
     load_s: NotNegative
     """Imports and loading."""
     first_s: NotNegative
-    """The first answer."""
+    """The rest: the interpreter's start and the first answer."""
     total_s: NotNegative
+    """From the start of the process to its first answer."""
     totals_s: tuple[Above0, ...]
     """Of every process round, in order: two arms' rounds pair up, as they ran side by side."""
 

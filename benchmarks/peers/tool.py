@@ -70,6 +70,8 @@ class Loaded(Protocol):
         """The label's name in an answer of ``many``. Not timed."""
 
 
+_FEW = 20
+_ALIKE = 0.8
 Makers = Mapping[str, Callable[[Job], None]]
 Loaders = Mapping[str, Callable[[Setup], Loaded]]
 
@@ -98,10 +100,27 @@ def run(makers: Makers, loaders: Loaders) -> int:
         return serve(lambda: load(setup), stdin=sys.stdin, stdout=sys.stdout)
     texts = json.load(sys.stdin)
     with redirect_stdout(sys.stderr):
-        loaded = load(setup)
-        labels = [loaded.label(answer) for answer in loaded.many(texts)]
+        labels = _labels(load(setup), texts)
     json.dump(labels, sys.stdout)
     return 0
+
+
+def _labels(loaded: Loaded, texts: Sequence[str]) -> list[str]:
+    """Of every text; SystemExit where ``one`` answers another model or other texts than ``many``.
+
+    Dynamic int8 answers a few texts otherwise in a batch than alone.
+    """
+    labels = [loaded.label(answer) for answer in loaded.many(texts)]
+    if len(labels) != len(texts):
+        raise SystemExit(f"{len(labels)} answers to {len(texts)} texts")
+    few = texts[:_FEW]
+    answers = [loaded.one(text) for text in few]
+    # some give one answer for one text, some a list of it
+    alone = [loaded.label(a[0] if isinstance(a, list) else a) for a in answers]
+    same = sum(one == other for one, other in zip(alone, labels, strict=False))
+    if same < _ALIKE * len(few):
+        raise SystemExit(f"only {same} of {len(few)} texts are answered alone as in a list")
+    return labels
 
 
 def _parser(makers: Makers, loaders: Loaders) -> argparse.ArgumentParser:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,7 +31,6 @@ class Work:
         self.folder = folder
         self._begin(about)
         self._mark = time.monotonic() if since is None else since
-        self._ticking = threading.Lock()
 
     def path(self, name: str) -> Path:
         """A file or folder of this name, in a folder that exists."""
@@ -72,21 +71,26 @@ class Work:
 
     def tick(self) -> None:
         """The time since the last tick counts as spent."""
-        with self._ticking:
-            now = time.monotonic()
-            disk.write_json(self.path(_SPENT), self.spent() + now - self._mark)
-            self._mark = now
+        now = time.monotonic()
+        disk.write_json(self.path(_SPENT), self.spent() + now - self._mark)
+        self._mark = now
 
     def spent(self) -> float:
         """Seconds of all runs in this folder until the last tick, without what was lost."""
         found = self.folder / _SPENT
         return float(json.loads(found.read_text("utf-8"))) if found.exists() else 0.0
 
+    @property
+    def begun(self) -> str:
+        """The day on which the first run in this folder began, by universal time."""
+        found: str = json.loads((self.folder / _ABOUT).read_text("utf-8"))["begun"]
+        return found
+
     def _begin(self, about: dict[str, str]) -> None:
         here = {"machine": machine_id(), **about}
         place = self.path(_ABOUT)
         if not place.exists():
-            disk.write_json(place, here)
+            disk.write_json(place, {**here, "begun": datetime.now(UTC).date().isoformat()})
             return
         there = json.loads(place.read_text("utf-8"))
         for key, value in here.items():

@@ -86,11 +86,12 @@ class ArmRound:
 
     load_s: float | None
     """None when others were loading too."""
-    first_s: float | None = None
-    """The first answer after loading, by the clock on the wall; None likewise."""
     blocks: list[Block] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     peak_memory: int = 0
+    cold_s: float | None = None
+    """From the start of the process to its first answer, by the clock on the wall; None
+    when others were loading too."""
 
     def times(self, clock: Literal["cpu", "wall"]) -> npt.NDArray[np.float64]:
         """Nanoseconds, float64 [blocks, calls]; never 0."""
@@ -164,18 +165,19 @@ class Session:
         children = {}
         told = {}
         for index in self._order():
+            begin = time.monotonic()
             children[index] = stack.enter_context(running(self.arms[index], threads=threads))
             children[index].begin_load(clock)
-            told[index] = ArmRound(None) if together else self._alone(children[index])
+            told[index] = ArmRound(None) if together else self._alone(children[index], begin)
         for child in children.values() if together else ():
             child.loaded()
         indices = range(len(self.arms))
         return [children[i] for i in indices], [told[i] for i in indices]
 
-    def _alone(self, child: Child) -> ArmRound:
+    def _alone(self, child: Child, begin: float) -> ArmRound:
         load_s = child.loaded()
-        (first_ns,) = child.block(self.texts.single[:1], 0).wall_ns
-        return ArmRound(load_s, first_ns / 1e9)
+        child.block(self.texts.single[:1], 0)
+        return ArmRound(load_s, cold_s=time.monotonic() - begin)
 
     def _pin(self, children: Sequence[Child]) -> None:
         """All children of one thread on one core, another one in every round.

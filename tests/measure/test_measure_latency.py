@@ -405,6 +405,9 @@ def test_children_that_load_together_do_not_tell_how_long_that_takes():
     session.run_round()
     assert [[told.load_s for told in arms] for arms in session.rounds] == [[0.25] * 2, [None] * 2]
     assert latency._times(session, 1).load_s == 0.25
+    cold = [[told.cold_s for told in arms] for arms in session.rounds]
+    assert cold[1] == [None, None]
+    assert all(0.005 < seconds < 60 for seconds in cold[0])  # an interpreter takes its time
 
 
 def test_a_clock_that_stood_still_does_not_divide_by_zero():
