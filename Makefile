@@ -64,7 +64,7 @@ crash: setup ## kill, or fill the disk, at every disk operation of a run
 optimum: setup .venv-optimum/.ready ## whether optimum's ORTModel, in an environment of its own, loads bundles
 	EDGEPIPE_OPTIMUM_PYTHON=$(CURDIR)/.venv-optimum/bin/python $(BIN)/python -m pytest tests/contracts/test_ort_model.py
 
-bench: setup ## beside every peer: the whole comparison, resumed where it was interrupted (80 minutes)
+bench: setup ## beside every peer: the whole comparison, resumed where it was interrupted (90 minutes)
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.peers.page
 

@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,7 +70,7 @@ def main() -> int:
 def compare(given: argparse.Namespace) -> Results:
     """Everything has been measured, or kept from an earlier run in the same folder."""
     begin = time.monotonic()
-    lineup = QUICK if given.quick else FULL
+    lineup = _wanted(QUICK if given.quick else FULL, given.table)
     data = Data(train=given.data / "train.jsonl", test=given.data / "test.jsonl")
     checkpoints = _checkpoints(given, lineup)
     teacher = checkpoints[lineup.models()[0]]
@@ -115,6 +117,16 @@ def compare(given: argparse.Namespace) -> Results:
     )
 
 
+def _wanted(lineup: Lineup, names: Sequence[str]) -> Lineup:
+    """The tables of these names, or all; UsageError for a name that there is not."""
+    known = [table.name for table in lineup.tables]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no table {name!r}, but {', '.join(known)}")
+    tables = tuple(table for table in lineup.tables if not names or table.name in names)
+    return replace(lineup, tables=tables)
+
+
 def _checkpoints(given: argparse.Namespace, lineup: Lineup) -> dict[str, Path]:
     """A folder for every model of the line-up; those with random weights are made here."""
     for name in ("config.json", "tokenizer.json") if given.checkpoint else ():
@@ -154,6 +166,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     below = ROOT / "artifacts"
     parser.add_argument("--quick", action="store_true", help="a small part, from scratch")
+    some = "one table of it; may stand several times"
+    parser.add_argument("--table", action="append", default=[], metavar="NAME", help=some)
     parser.add_argument("--work", type=Path, help="default: artifacts/peers, or peers-quick")
     parser.add_argument("--out", type=Path, help="default: benchmarks/results, or the work folder")
     parser.add_argument("--checkpoint", type=Path, help="a fine-tuned classifier of your own")

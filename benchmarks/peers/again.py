@@ -76,8 +76,7 @@ def _differences(one: Results, two: Results) -> Iterator[str]:
     ):
         if first != second:
             yield f"{what} is {first} in one and {second} in the other"
-    if (one.recipes, one.tables) != (two.recipes, two.tables):
-        yield "their line-ups differ"
+    yield from _asked(one, two)
     yield from _versions("the project's environment", one.machine.packages, two.machine.packages)
     held = {found.name: found.packages for found in two.environments if not found.failed}
     for found in one.environments:
@@ -87,6 +86,20 @@ def _differences(one: Results, two: Results) -> Iterator[str]:
     for clocks in one.clocks:
         if clocks.table in timed:
             yield from _conditions(clocks, timed[clocks.table])
+
+
+def _asked(one: Results, two: Results) -> Iterator[str]:
+    """What the two asked of whom; tables that one of them left out do not matter."""
+    lined_up = {table.name: table for table in two.tables}
+    if one.recipes != two.recipes or any(
+        table != lined_up[table.name] for table in one.tables if table.name in lined_up
+    ):
+        yield "their line-ups differ"
+    for name in sorted(one.texts.keys() & two.texts.keys()):
+        if one.texts[name] != two.texts[name]:
+            yield f"the texts of {name} differ"
+    if any(found in two.clocks for found in one.clocks):
+        yield "they hold the same clocks: they are one run, not two"
 
 
 def _versions(name: str, one: dict[str, str], two: dict[str, str]) -> Iterator[str]:

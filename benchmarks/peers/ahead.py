@@ -83,15 +83,21 @@ def _answered_elsewhere(row: Row) -> bool:
     return not by_edgepipe(row)
 
 
+def _best(results: Results) -> Row | None:
+    """The teacher's own weights in int8, as the peers have them; a student where there is none."""
+    return our_best(results, trained=False) or our_best(results, trained=True)
+
+
 def _columns(
     results: Results, name: str, columns: Sequence[Column], is_peer: Callable[[Row], bool]
 ) -> Iterator[str]:
     timed = clocks(results, name)
-    ours = our_best(results) if name == TOOLS else fastest(results, name, by_edgepipe)
+    ours = _best(results) if name == TOOLS else fastest(results, name, by_edgepipe)
     if timed is None or ours is None:
         return
     title = next(prose(found.title) for found in results.tables if found.name == name)
-    peers = [row for row in rows(results, name) if is_peer(row)]
+    alike = ours.recipe.precision
+    peers = [r for r in rows(results, name) if is_peer(r) and r.recipe.precision == alike]
     for column in columns:
         mine = column.value(ours)
         better = [row for row in peers if _ahead(column, column.value(row), mine)]

@@ -24,6 +24,8 @@ OURS = "edgepipe"
 """This project's name as a tool."""
 BY_HAND = "plain"
 """The tool's name of a session that a user writes without any tool."""
+KINDS = ("fp32", "int8", "int8, a student of half the layers, trained on the labelled texts")
+"""What rows are compared with first: a smaller model is another thing than the same in int8."""
 _MEGA = 1e6
 What = Literal["speedups", "throughputs"]
 LogRatios = Sequence[Sequence[float]]
@@ -65,6 +67,11 @@ class Row:
     """The one that answers."""
     answering: Answering | None
     failure: Failure | None
+
+    @property
+    def kind(self) -> str:
+        """One of ``KINDS``."""
+        return KINDS[2] if self.recipe.trained else self.recipe.precision
 
     @property
     def ratio(self) -> float:
@@ -139,15 +146,12 @@ def clocks(results: Results, name: str) -> Clocks | None:
 
 
 def rows(results: Results, name: str) -> tuple[Row, ...]:
-    """The rows of a table: fp32, then int8; in both the reference first, then the fastest."""
+    """The rows of a table, kind by kind: the reference first, then the fastest."""
     lined_up, timed = table(results, name), clocks(results, name)
     if lined_up is None:
         return ()
     found = [_row(results, lined_up, timed, arm) for arm in lined_up.arms]
-    order = ("fp32", "int8")
-    return tuple(
-        sorted(found, key=lambda r: (order.index(r.recipe.precision), not r.is_reference, -r.ratio))
-    )
+    return tuple(sorted(found, key=lambda r: (KINDS.index(r.kind), not r.is_reference, -r.ratio)))
 
 
 def _row(results: Results, lined_up: Table, timed: Clocks | None, arm: Arm) -> Row:
@@ -279,10 +283,13 @@ def best_peer(results: Results, name: str = "tools") -> Row | None:
     return _fastest_int8(row for row in rows(results, name) if row.recipe.tool != OURS)
 
 
-def our_best(results: Results, name: str = "tools") -> Row | None:
-    """The fastest int8 row that edgepipe made, answered by its runtime, its accuracy known."""
+def our_best(results: Results, *, trained: bool, name: str = "tools") -> Row | None:
+    """The fastest int8 row that edgepipe made, answered by its runtime, its accuracy known.
+
+    Of the students with ``trained``, else of those that hold the teacher's own weights.
+    """
     ours = (row for row in rows(results, name) if row.recipe.tool == row.arm.tool == OURS)
-    return _fastest_int8(ours)
+    return _fastest_int8(row for row in ours if row.recipe.trained == trained)
 
 
 def _fastest_int8(found: Iterator[Row]) -> Row | None:

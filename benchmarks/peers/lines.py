@@ -10,6 +10,9 @@ call of a function or class of the same file, for that is counted itself. An ent
 is a lambda counts as the one statement that it is; one that is a ``functools.partial`` as what it
 calls. A method that a class overrides is counted only where ``super()`` calls it.
 
+A statement whose first line ends in ``# harness`` is none of a user's, though what is in its block
+may be: scratch folders, names for what the harness gives.
+
 A way in the file's table ``PIPELINES`` runs an edgepipe pipeline file, at a path from the tool's
 folder. Then a user writes that file's lines, without empty ones and comments, and the commands; the
 rest of the maker only puts things in place. None stands for commands that need no file.
@@ -24,6 +27,7 @@ from typing import Literal, TypeGuard
 
 _PIPELINES = "PIPELINES"
 _COMMAND = "command"
+_HARNESS = "# harness"
 _Made = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _MADE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -49,8 +53,11 @@ class _Module:
     """A parsed file, with the functions, classes and constants of its top level."""
 
     def __init__(self, file: Path) -> None:
-        body = ast.parse(file.read_text(encoding="utf-8")).body
+        text = file.read_text(encoding="utf-8")
+        body = ast.parse(text).body
         self.file = file
+        lines = enumerate(text.splitlines(), 1)
+        self.harness = {number for number, line in lines if line.endswith(_HARNESS)}
         self.made = {node.name: node for node in body if isinstance(node, _MADE)}
         self.constants = dict(_assignments(body))
 
@@ -99,6 +106,8 @@ class _Module:
         return sum(self._is_line(node) for node in ast.walk(block) if isinstance(node, ast.stmt))
 
     def _is_line(self, node: ast.stmt) -> bool:
+        if getattr(node, "lineno", 0) in self.harness:  # a lambda's statement has no line
+            return False
         match node:
             case ast.Expr(value=ast.Constant()) | ast.Pass() | ast.AnnAssign(value=None):
                 return False

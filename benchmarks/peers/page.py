@@ -27,6 +27,9 @@ PAGE = _ROOT / "docs" / "peers.md"
 
 def page(results: Results) -> str:
     """docs/peers.md: the prose with tables and verdicts of these results."""
+    better = (_HERE / "better.md").read_text(encoding="utf-8")
+    if not better.strip():
+        raise UsageError("better.md is empty: it has to say what it would take to match the peers")
     failures = tables.crashes(results)
     prose = (_HERE / "page.md.txt").read_text(encoding="utf-8")
     return prose.format(
@@ -39,7 +42,7 @@ def page(results: Results) -> str:
         endings=tables.endings(results),
         crashes=f"## What else failed\n\n{failures}\n" if failures else "",
         ahead=ahead(results),
-        better=(_HERE / "better.md").read_text(encoding="utf-8"),
+        better=better,
         environments=tables.environments(results),
     )
 

@@ -227,12 +227,12 @@ def _last_line(said: str) -> str:
 
 
 def _rows(found: Sequence[Row], columns: Columns, notes: Notes) -> str:
-    """The rows by precision, with a line above each precision where there is more than one."""
-    groups = [(key, list(some)) for key, some in groupby(found, lambda r: r.recipe.precision)]
+    """The rows by kind, with a line above each kind where there is more than one."""
+    groups = [(key, list(some)) for key, some in groupby(found, lambda r: r.kind)]
     lines: list[Cells] = []
-    for precision, some in groups:
+    for kind, some in groups:
         if len(groups) > 1:
-            lines.append((f"**{precision}**", *[""] * len(columns)))
+            lines.append((f"**{kind}**", *[""] * len(columns)))
         lines += [_cells(row, columns, notes) for row in some]
     return grid(("", *columns), lines)
 

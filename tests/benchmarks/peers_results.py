@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from benchmarks.peers.lineup import Arm, Model, Recipe, Table
 from benchmarks.peers.records import (
@@ -58,7 +59,7 @@ RECIPES = (
     recipe("optimum vnni", "optimum"),
     recipe("olive int8", "olive"),
     recipe("neural", "neural-compressor"),
-    recipe("edgepipe", "edgepipe"),
+    replace(recipe("edgepipe", "edgepipe"), trained=True),
 )
 
 

@@ -16,8 +16,17 @@ from tests.pipeline.measured import MACHINE, OTHER_MACHINE
 ONE = made_up.results()
 
 
+def later(clocks: Clocks) -> Clocks:
+    """The same ratios of another run: it took longer."""
+    report = clocks.report.model_copy(update={"seconds": clocks.report.seconds + 1})
+    return clocks.model_copy(update={"report": report})
+
+
+TWO = made_up.results(clocks=tuple(map(later, ONE.clocks)))
+
+
 def test_the_same_figures_agree() -> None:
-    text = again(ONE, ONE)
+    text = again(ONE, TWO)
     assert "18 of 18 ratios agree" in text
     assert "chance alone would part 0.9" in text
     assert "differ by 0.0 %" in text
@@ -25,7 +34,8 @@ def test_the_same_figures_agree() -> None:
 
 
 def test_a_shift_beyond_the_intervals_does_not() -> None:
-    text = again(ONE, made_up.results(clocks=made_up.all_clocks(shift=0.03)))
+    shifted = tuple(map(later, made_up.all_clocks(shift=0.03)))
+    text = again(ONE, made_up.results(clocks=shifted))
     assert "12 of 18 ratios agree" in text  # the single texts of the main table are off
     assert "differ by 3.0 %" in text
     assert text.count("**no**") == 6
@@ -39,7 +49,7 @@ def test_agreement_is_judged_by_the_errors_of_both() -> None:
 
 def test_rows_of_one_run_alone_are_told() -> None:
     single = {name: ratio for name, ratio in made_up.SINGLE.items() if name != "olive int8"}
-    fewer = (made_up.clocks("tools", "torch", single), ONE.clocks[1])
+    fewer = (made_up.clocks("tools", "torch", single), TWO.clocks[1])
     text = again(ONE, made_up.results(clocks=fewer))
     assert "* `olive int8` of `tools` was measured in run one alone" in text
     assert "16 of 16" in text
@@ -81,6 +91,8 @@ OTHERS = {
     "onnxruntime of the project's environment": {"machine": OTHER_ONNXRUNTIME},
     "torch of optimum is 2.13.0 in one and 2.14.0": {"environments": with_torch("2.14.0")},
     "threads of tools is 1 in one and 2 in the other": {"clocks": with_threads(2)},
+    "one run, not two": {"clocks": (ONE.clocks[0], later(ONE.clocks[1]))},
+    "the texts of tools differ": {"texts": {**ONE.texts, "tools": "other ones"}},
     "line-ups differ": {"tables": (made_up.table("tools", made_up.TOOLS[:3]), *ONE.tables[1:])},
 }
 
@@ -115,8 +127,9 @@ def test_the_command_prints_and_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, out = written(tmp_path / "one.json", ONE), tmp_path / "peers-again.md"
-    assert ended(monkeypatch, one, one, "--out", out) == ExitCode.OK
-    assert out.read_text() == capsys.readouterr().out == again(ONE, ONE)
+    two = written(tmp_path / "two.json", TWO)
+    assert ended(monkeypatch, one, two, "--out", out) == ExitCode.OK
+    assert out.read_text() == capsys.readouterr().out == again(ONE, TWO)
 
 
 def test_the_command_refuses_with_exit_code_2(

@@ -76,7 +76,7 @@ def test_goals_of_the_made_up_figures() -> None:
     assert "`edgepipe` beside `optimum vnni`: 2.14" in found[0].found
     assert "against `optimum vnni`, +0.40 (+0.02 to +1.03) against torch" in found[1].found
     assert "`edgepipe's runtime` beside `ORTModel`: 2.60" in found[3].found
-    assert "0.250 s against 4 s" in found[6].found
+    assert "0.25 s against 4.00 s" in found[6].found
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_peers_that_are_ahead_are_told_column_by_column() -> None:
     lines = text.splitlines()
     assert any("**single texts**" in line and "`olive int8` 9.00 times" in line for line in lines)
     assert any("**cold start**" in line and "`olive int8` 0.500 s" in line for line in lines)
-    assert any("**accuracy**" in line and "`torch` 85 % (+0.40 points" in line for line in lines)
+    assert not any("`torch`" in line for line in lines)  # full precision is another thing
     assert any("Table same-file, **many texts**" in line for line in lines)
     assert "neural" not in text
 

@@ -32,24 +32,24 @@ def fp32(job: Job) -> None:
 
 def dynamic(job: Job) -> None:
     """With every default."""
-    import tempfile
+    import tempfile  # harness
 
     from onnxruntime.quantization import quantize_dynamic
 
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.onnx"
+    with tempfile.TemporaryDirectory() as folder:  # harness
+        file = Path(folder) / "model.onnx"  # harness
         export(job, file)
         quantize_dynamic(file, job.out / "model_quantized.onnx")
 
 
 def dynamic_preprocessed(job: Job) -> None:
     """With what onnxruntime's documentation recommends before quantization."""
-    import tempfile
+    import tempfile  # harness
 
     from onnxruntime.quantization import quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:  # harness
         file, prepared = Path(folder) / "model.onnx", Path(folder) / "prepared.onnx"
         export(job, file)
         quant_pre_process(file, prepared)
@@ -62,13 +62,13 @@ def dynamic_mended(job: Job) -> None:
     ``quantize_dynamic`` transposes the last product's weights and trips over the shape that they
     had. Its preprocessing would infer shapes anew, but fails on this graph itself.
     """
-    import tempfile
+    import tempfile  # harness
 
     import onnx
     from onnxruntime.quantization import quantize_dynamic
 
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.onnx"
+    with tempfile.TemporaryDirectory() as folder:  # harness
+        file = Path(folder) / "model.onnx"  # harness
         export(job, file)
         model = onnx.load(file)
         del model.graph.value_info[:]
@@ -85,12 +85,12 @@ def quantize_only(job: Job) -> None:
 
 def misspelt(job: Job) -> None:
     """``per_chanel`` is no argument."""
-    import tempfile
+    import tempfile  # harness
 
     from onnxruntime.quantization import quantize_dynamic
 
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.onnx"
+    with tempfile.TemporaryDirectory() as folder:  # harness
+        file = Path(folder) / "model.onnx"  # harness
         export(job, file)
         quantize_dynamic(file, job.out / "model_quantized.onnx", per_chanel=True)
 

@@ -40,7 +40,7 @@ def o3(job: Job) -> None:
 
 
 def export_and_quantize(job: Job, *options: str, optimize: Sequence[str] = ()) -> None:
-    with TemporaryDirectory() as onnx:
+    with TemporaryDirectory() as onnx:  # harness
         command(*EXPORT, job.checkpoint, *optimize, onnx)
         command(*QUANTIZE, onnx, *options, "-o", job.out)
 

@@ -28,7 +28,7 @@ def avx512_vnni(job: Job) -> None:
     model = CrossEncoder(str(job.checkpoint), backend="onnx")
     model.save_pretrained(str(job.out))
     export_dynamic_quantized_onnx_model(model, "avx512_vnni", str(job.out))
-    (job.out / "onnx" / "model.onnx").unlink()
+    (job.out / "onnx" / "model.onnx").unlink()  # harness
 
 
 def o3(job: Job) -> None:
@@ -37,7 +37,7 @@ def o3(job: Job) -> None:
     model = CrossEncoder(str(job.checkpoint), backend="onnx")
     model.save_pretrained(str(job.out))
     export_optimized_onnx_model(model, "O3", str(job.out))
-    (job.out / "onnx" / "model.onnx").unlink()
+    (job.out / "onnx" / "model.onnx").unlink()  # harness
 
 
 def misspelt(job: Job) -> None:
@@ -48,7 +48,7 @@ def misspelt(job: Job) -> None:
     export_dynamic_quantized_onnx_model(
         model, quantisation_config="avx512_vnni", model_name_or_path=str(job.out)
     )
-    (job.out / "onnx" / "model.onnx").unlink()
+    (job.out / "onnx" / "model.onnx").unlink()  # harness
 
 
 def onnx_options(setup: Setup) -> dict[str, Any]:
