@@ -209,3 +209,22 @@ def test_a_pipeline_file_counts_with_the_commands_that_run_it(module: Path) -> N
     assert lines_of(module, "MAKERS", "written") == 3 + 1
     assert lines_of(module, "MAKERS", "by command") == 1
     assert lines_of(module, "MAKERS", "else") == 4
+
+
+HARNESS = """
+    def make(job):
+        with TemporaryDirectory() as folder:  # harness
+            file = Path(folder)  # harness
+            command("tool", file)                       # 1
+            clean(
+                "harness",
+            )                                           # 1
+        leave()  # harness
+
+    MAKERS = {"make": make}
+"""
+
+
+def test_what_only_the_harness_needs_is_not_counted_but_what_stands_in_it(module: Path) -> None:
+    module.write_text(dedent(HARNESS))
+    assert lines_of(module, "MAKERS", "make") == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,35 @@ def test_a_quick_run_is_no_page(
     assert "is a quick run" in capsys.readouterr().err
     assert not (tmp_path / "page.md").exists()
     assert not (tmp_path / "peers.md").exists()
+
+
+def test_like_for_like_is_the_same_network_on_both_sides() -> None:
+    """Without a student edgepipe's row is post-training int8, and is held to no goal."""
+    recipes = tuple(replace(recipe, trained=False) for recipe in MADE_UP.recipes)
+    found = {goal.asked: goal for goal in goals(MADE_UP.model_copy(update={"recipes": recipes}))}
+    assert next(goal for asked, goal in found.items() if "the bundle" in asked).found == (
+        "not measured"
+    )
+    with_student = [goal.asked for goal in goals(MADE_UP)]
+    assert not any("like for like" in asked for asked in with_student)
+    both = (*MADE_UP.recipes, replace(MADE_UP.recipes[-1], name="edgepipe int8", trained=False))
+    first, *others = MADE_UP.tables
+    arms = tuple(
+        replace(arm, recipe="edgepipe int8") if arm.name == "edgepipe" else arm
+        for arm in first.arms
+    )
+    extra = replace(arms[0], name="torch.compile", recipe="edgepipe", tool="edgepipe")
+    arms = (*(arm for arm in arms if arm.name != "torch.compile"), extra)
+    lined_up = (replace(first, arms=arms), *others)
+    right = MADE_UP.accuracy[0].model_copy(update={"arm": "torch.compile"})
+    results = MADE_UP.model_copy(
+        update={
+            "recipes": both,
+            "tables": lined_up,
+            "accuracy": (*(a for a in MADE_UP.accuracy if a.arm != "torch.compile"), right),
+        }
+    )
+    alike = next(goal for goal in goals(results) if "like for like" in goal.asked)
+    # 7.5 times torch beside 3.5 times torch
+    assert alike.found.startswith("`edgepipe` beside `optimum vnni`: 2.14")
+    assert alike.outcome == "no goal was set"
