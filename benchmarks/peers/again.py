@@ -98,8 +98,19 @@ def _asked(one: Results, two: Results) -> Iterator[str]:
     for name in sorted(one.texts.keys() & two.texts.keys()):
         if one.texts[name] != two.texts[name]:
             yield f"the texts of {name} differ"
-    if any(found in two.clocks for found in one.clocks):
-        yield "they hold the same clocks: they are one run, not two"
+    timed = {found.table: found.report for found in two.clocks}
+    for found in one.clocks:
+        if found.table in timed and _one_run(found.report, timed[found.table]):
+            yield f"they hold the same ratios of {found.table}: they are one run, not two"
+
+
+def _one_run(one: BenchmarkReport, two: BenchmarkReport) -> bool:
+    """Whether some row has the very same ratios: two runs never agree to the last digit."""
+    for mine, theirs in ((one.speedups, two.speedups), (one.throughputs, two.throughputs)):
+        other = {found.candidate: found.log_ratios for found in theirs}
+        if any(found.log_ratios == other.get(found.candidate) for found in mine):
+            return True
+    return False
 
 
 def _versions(name: str, one: dict[str, str], two: dict[str, str]) -> Iterator[str]:

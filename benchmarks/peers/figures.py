@@ -95,7 +95,7 @@ class Row:
 
     @property
     def cold_s(self) -> float | None:
-        """Seconds from a bare interpreter to the first answer."""
+        """Seconds from the start of the process to its first answer."""
         return None if self.cold is None else self.cold.total_s
 
     @property

@@ -138,7 +138,7 @@ def _is_tool(row: Row) -> bool:
 
 
 def _cold_start(results: Results) -> Iterator[Goal]:
-    """To the first answer from a bare interpreter, beside optimum on the same file."""
+    """From the start of the process to its first answer, beside optimum on the same file."""
     name = SAME_FILE[0]
     timed = clocks(results, name)
     asked = f"cold start on the same file: at most 1/{_COLD:g} of optimum's"

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.peers.again import again, main, pairs
 from benchmarks.peers.records import Clocks, Environment, Results
 from edgepipe.errors import ExitCode, UsageError
+from edgepipe.measure.records import Speedup
 from tests.benchmarks import peers_results as made_up
 from tests.pipeline.measured import MACHINE, OTHER_MACHINE
 
@@ -17,7 +18,22 @@ ONE = made_up.results()
 
 
 def later(clocks: Clocks) -> Clocks:
-    """The same ratios of another run: it took longer."""
+    """Another run with all but the same ratios."""
+
+    def other(found: Speedup) -> Speedup:
+        ratios = tuple(tuple(ratio + 1e-9 for ratio in blocks) for blocks in found.log_ratios)
+        return found.model_copy(update={"log_ratios": ratios})
+
+    report = clocks.report
+    update = {
+        "speedups": tuple(map(other, report.speedups)),
+        "throughputs": tuple(map(other, report.throughputs)),
+    }
+    return clocks.model_copy(update={"report": report.model_copy(update=update)})
+
+
+def slower(clocks: Clocks) -> Clocks:
+    """The very same ratios under another duration."""
     report = clocks.report.model_copy(update={"seconds": clocks.report.seconds + 1})
     return clocks.model_copy(update={"report": report})
 
@@ -49,7 +65,7 @@ def test_agreement_is_judged_by_the_errors_of_both() -> None:
 
 def test_rows_of_one_run_alone_are_told() -> None:
     single = {name: ratio for name, ratio in made_up.SINGLE.items() if name != "olive int8"}
-    fewer = (made_up.clocks("tools", "torch", single), TWO.clocks[1])
+    fewer = (later(made_up.clocks("tools", "torch", single)), TWO.clocks[1])
     text = again(ONE, made_up.results(clocks=fewer))
     assert "* `olive int8` of `tools` was measured in run one alone" in text
     assert "16 of 16" in text
@@ -60,7 +76,7 @@ def test_a_table_without_batches_has_no_throughput() -> None:
         report = clocks.report.model_copy(update={"throughputs": ()})
         return clocks.model_copy(update={"report": report})
 
-    text = again(ONE, made_up.results(clocks=tuple(map(without, ONE.clocks))))
+    text = again(ONE, made_up.results(clocks=tuple(map(without, TWO.clocks))))
     assert "9 of 9" in text
     assert "| - | - | - |" in text
 
@@ -91,7 +107,8 @@ OTHERS = {
     "onnxruntime of the project's environment": {"machine": OTHER_ONNXRUNTIME},
     "torch of optimum is 2.13.0 in one and 2.14.0": {"environments": with_torch("2.14.0")},
     "threads of tools is 1 in one and 2 in the other": {"clocks": with_threads(2)},
-    "one run, not two": {"clocks": (ONE.clocks[0], later(ONE.clocks[1]))},
+    "ratios of tools: they are one run, not two": {"clocks": (ONE.clocks[0], TWO.clocks[1])},
+    "ratios of same-file: they are one run": {"clocks": (TWO.clocks[0], slower(ONE.clocks[1]))},
     "the texts of tools differ": {"texts": {**ONE.texts, "tools": "other ones"}},
     "line-ups differ": {"tables": (made_up.table("tools", made_up.TOOLS[:3]), *ONE.tables[1:])},
 }

@@ -15,7 +15,7 @@ from benchmarks.peers.figures import Found
 from benchmarks.peers.goals import floored, goals, judged
 from benchmarks.peers.page import PAGE, RESULTS, main, page
 from benchmarks.peers.records import Results, read
-from edgepipe.errors import ExitCode
+from edgepipe.errors import ExitCode, UsageError
 from tests.benchmarks import peers_results as made_up
 
 MADE_UP = made_up.results()
@@ -50,6 +50,9 @@ def test_what_better_md_says_stands_in_the_page_as_it_is(
     (tmp_path / "better.md").write_text("Braces {stay} and | bars too.\n")
     monkeypatch.setattr(drawing, "_HERE", tmp_path)
     assert "\nBraces {stay} and | bars too.\n" in page(MADE_UP)
+    (tmp_path / "better.md").write_text("\n")
+    with pytest.raises(UsageError, match=r"better\.md is empty"):
+        page(MADE_UP)
 
 
 @pytest.mark.parametrize(

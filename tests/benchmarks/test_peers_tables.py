@@ -51,6 +51,19 @@ def test_rows_stand_by_kind_then_the_reference_then_by_speed() -> None:
     ]  # fmt: skip
 
 
+def test_the_student_is_a_group_of_its_own_below_int8() -> None:
+    text = tables.tools(RESULTS)
+    heads = (
+        "| **fp32** |",
+        "| **int8** |",
+        "| `neural` |",
+        "| **int8, a student",
+        "| `edgepipe` |",
+    )
+    places = [text.index(head) for head in heads]
+    assert places == sorted(places)
+
+
 def test_every_table_is_narrow_and_every_row_as_wide_as_its_head() -> None:
     found = widths(tables.results_page(RESULTS))
     assert len(found) == 7

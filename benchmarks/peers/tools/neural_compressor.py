@@ -32,7 +32,7 @@ def quantize(job: Job, config: StaticQuantConfig) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(job.checkpoint)
     tokenizer = AutoTokenizer.from_pretrained(job.checkpoint)
     inputs = tokenizer(["Hello, world!", "Hi"], padding=True, return_tensors="pt")
-    names = [name for name in INPUTS if name in inputs]
+    names = [name for name in INPUTS if name in inputs]  # harness
     example = tuple(inputs[name] for name in names)
     axes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     exported = export(model, example, dynamic_shapes=dict.fromkeys(names, axes))

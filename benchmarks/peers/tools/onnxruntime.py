@@ -79,7 +79,7 @@ def quantize_only(job: Job) -> None:
     """The checkpoint is a folder with an ONNX file."""
     from onnxruntime.quantization import quantize_dynamic
 
-    file = next(job.checkpoint.rglob("*.onnx"))
+    file = next(job.checkpoint.rglob("*.onnx"))  # harness
     quantize_dynamic(file, job.out / "model_quantized.onnx")
 
 

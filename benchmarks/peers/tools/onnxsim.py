@@ -62,7 +62,7 @@ def misspelt(job: Job) -> None:
 
 def quantize_only(job: Job) -> None:
     """An ONNX file instead of a checkpoint."""
-    file = next(job.checkpoint.rglob("*.onnx"))
+    file = next(job.checkpoint.rglob("*.onnx"))  # harness
     command(program("onnxsim"), file, job.out / "model.onnx", "--dynamic-quantize")
 
 

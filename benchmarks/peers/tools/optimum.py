@@ -79,7 +79,7 @@ class Pipeline:
 
         options = SessionOptions()
         options.intra_op_num_threads = setup.threads
-        file = PurePosixPath(setup.file)
+        file = PurePosixPath(setup.file)  # harness
         model = ORTModelForSequenceClassification.from_pretrained(
             setup.made,
             subfolder=str(file.parent) if setup.file else "",

@@ -25,7 +25,9 @@ class Session:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = setup.threads
-        file = setup.made / setup.file if setup.file else next(setup.made.rglob("*.onnx"))
+        file = (  # harness
+            setup.made / setup.file if setup.file else next(setup.made.rglob("*.onnx"))
+        )
         self.session = onnxruntime.InferenceSession(file, options)
         self.inputs = [given.name for given in self.session.get_inputs()]
         config = json.loads((setup.made / "config.json").read_text())
@@ -33,7 +35,7 @@ class Session:
         self.tokenizer = Tokenizer.from_file(str(setup.made / "tokenizer.json"))
         self.tokenizer.enable_truncation(setup.max_length)
         self.tokenizer.enable_padding(pad_id=config.get("pad_token_id") or 0)
-        self.np = np
+        self.np = np  # harness
 
     def answers(self, texts: Sequence[str]) -> list[int]:
         """The index of each text's label, from one batch."""

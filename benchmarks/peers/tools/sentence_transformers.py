@@ -56,8 +56,8 @@ def onnx_options(setup: Setup) -> dict[str, Any]:
 
     options = SessionOptions()
     options.intra_op_num_threads = setup.threads
-    provider = "CPUExecutionProvider"
-    return {"provider": provider, "file_name": setup.file, "session_options": options}
+    provider = "CPUExecutionProvider"  # harness
+    return {"provider": provider, "file_name": setup.file, "session_options": options}  # harness
 
 
 class Predict:

@@ -24,8 +24,8 @@ class Eager:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         torch.set_num_threads(setup.threads)
-        self.torch = torch
-        self.max_length = setup.max_length
+        self.torch = torch  # harness
+        self.max_length = setup.max_length  # harness
         self.tokenizer = AutoTokenizer.from_pretrained(setup.made)
         self.model = AutoModelForSequenceClassification.from_pretrained(setup.made)
         self.names = self.model.config.id2label
@@ -70,11 +70,11 @@ class Compiled(Eager):
     """
 
     def __init__(self, setup: Setup) -> None:
-        super().__init__(setup)
+        super().__init__(setup)  # harness
         self.model = self.torch.compile(self.model, dynamic=True)
-        for text in ("Hi", "Hello, world!"):
-            self.one(text)
-            self.many([text] * BATCH)
+        for text in ("Hi", "Hello, world!"):  # harness
+            self.one(text)  # harness
+            self.many([text] * BATCH)  # harness
 
 
 LOADERS = {"eager": Eager, "eager-sorted": SortedEager, "compile": Compiled}

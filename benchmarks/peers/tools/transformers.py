@@ -72,7 +72,7 @@ class Runner:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = setup.threads
-        self.max_length = setup.max_length
+        self.max_length = setup.max_length  # harness
         self.tokenizer = AutoTokenizer.from_pretrained(setup.made)
         self.model = ExportedModel.from_pretrained(setup.made, session_options=options)
         self.names = self.model.config.id2label
@@ -116,7 +116,7 @@ class ForeignRunner(Runner):
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = setup.threads
-        self.max_length = setup.max_length
+        self.max_length = setup.max_length  # harness
         self.tokenizer = AutoTokenizer.from_pretrained(setup.made)
         session = onnxruntime.InferenceSession(setup.made / setup.file, options)
         metadata = ExportMetadata()
