@@ -49,6 +49,9 @@ def main() -> int:
     below = ROOT / "artifacts"
     given.work = given.work or below / ("peers-quick" if given.quick else "peers")
     given.out = given.out or (given.work if given.quick else ROOT / "benchmarks" / "results")
+    for name in ("work", "out", "checkpoint", "data", "environments", "artifacts"):
+        if getattr(given, name):  # tools work in folders of their own
+            setattr(given, name, getattr(given, name).resolve())
     os.environ.update(_FOR_ALL)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(given.work / "inductor")
     # a plain "kill" ends the children and keeps what is finished, like Ctrl-C

@@ -107,8 +107,11 @@ class Lineup:
 
     def environments(self) -> list[str]:
         """Those beside the project's own."""
-        users = (*self.recipes, *(arm for table in self.tables for arm in table.arms), *self.trials)
-        return [name for name in dict.fromkeys(user.environment for user in users) if name != MAIN]
+        makers = [recipe.environment for recipe in self.recipes]
+        runtimes = [arm.environment for table in self.tables for arm in table.arms]
+        tried = [trial.environment for trial in self.trials]
+        found = dict.fromkeys((*makers, *runtimes, *tried))
+        return [name for name in found if name != MAIN]
 
     def max_length(self, model: Model) -> int:
         """Tokens that a model's texts are cut to: the most of its tables."""

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,14 +85,17 @@ def answers(
     return labels
 
 
-def call(command: Sequence[str], given: str = "") -> tuple[int, str, str]:
-    """Exit code, output and errors of a process that reads ``given``.
+def call(
+    command: Sequence[str], given: str = "", folder: Path | None = None
+) -> tuple[int, str, str]:
+    """Exit code, output and errors of a process that reads ``given`` and works in ``folder``.
 
     Nothing of it is left running, whatever ends this call: it and what it started have a process
     group of their own, which is killed at the end. After an hour that ends it, too, with code 124.
     """
     with subprocess.Popen(
         command,
+        cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -150,7 +154,8 @@ def _run(command: Sequence[str]) -> tuple[int, str]:
 
     Of its errors, or, where it says that all is well, of its output.
     """
-    code, out, said = call(command)
+    with tempfile.TemporaryDirectory() as folder:  # some write where they stand
+        code, out, said = call(command, folder=Path(folder))
     first, other = (said, out) if code else (out, said)
     return code, _last(first) or _last(other)
 
