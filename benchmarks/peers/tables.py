@@ -26,6 +26,8 @@ _ABSENT = "Not measured.\n"
 _LAST_LINE = 160
 _COMMAND = 400
 _MEGA = 1e6
+_WIDE = "the ratio is known to"
+"""In the remark on an interval that is wide: the table shows it."""
 Cells = Sequence[str]
 Columns = dict[str, Callable[[Row], str]]
 
@@ -263,7 +265,7 @@ def _about_clocks(results: Results, name: str) -> str:
     )
     lines.append(f"{_clock(report)} {beside_itself}")
     lines += [f"**Doubt:** {prose(text)}" for text in report.doubts]
-    lines += [prose(text) for text in report.remarks]
+    lines += [prose(text) for text in report.remarks if _WIDE not in text]
     return "".join(f"* {line}\n" for line in lines)
 
 
