@@ -6,7 +6,17 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
-from benchmarks.peers.figures import Failure, Found, Row, clocks, not_built, not_made, rows, table
+from benchmarks.peers.figures import (
+    KINDS,
+    Failure,
+    Found,
+    Row,
+    clocks,
+    not_built,
+    not_made,
+    rows,
+    table,
+)
 from benchmarks.peers.records import Ending, Environment, Results
 from edgepipe.measure.records import BenchmarkReport, Speedup
 from edgepipe.present.escape import code, prose
@@ -107,6 +117,17 @@ def tools(results: Results) -> str:
         notes.listed(),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def overview(results: Results) -> str:
+    """For the README: the row of each tool that answers single texts fastest, a kind each."""
+    best: dict[tuple[str, str], Row] = {}
+    for row in rows(results, TOOLS):
+        if row.times is not None and row.kind != KINDS[0]:
+            best.setdefault((row.recipe.tool, row.kind), row)
+    reference = [row for row in rows(results, TOOLS) if row.is_reference]
+    found = [*reference, *sorted(best.values(), key=lambda row: row.ratio)]
+    return grid(("", *_OVERVIEW), [_cells(row, _OVERVIEW, Notes(found)) for row in found])
 
 
 def calls(results: Results) -> str:
@@ -342,5 +363,13 @@ _COST: Columns = {
     "made in (s)": lambda row: _known(row.made_s),
     "lines to make": lambda row: _known(row.lines_to_make),
     "lines to answer": lambda row: _known(row.lines_to_answer),
+}
+_OVERVIEW: Columns = {
+    "single text (95 %)": _single,
+    "many texts (95 %)": _many,
+    "points lost (95 %)": _lost,
+    "cold start (s)": lambda row: _known(row.cold_s),
+    "installed (MB)": lambda row: _known(row.installed_mb),
+    "files (MB)": lambda row: _known(row.files_mb),
 }
 _RUNTIME: Columns = {**_SPEED, **_LOADED}

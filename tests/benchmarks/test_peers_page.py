@@ -30,6 +30,19 @@ def test_the_page_is_what_the_results_say() -> None:
     assert beside == tables.results_page(measured), again
 
 
+@pytest.mark.skipif(not RESULTS.exists(), reason="nothing has been measured yet")
+def test_the_readme_tells_what_the_results_say() -> None:
+    readme = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert tables.overview(read(RESULTS)) in readme
+
+
+def test_an_overview_has_the_fastest_row_of_each_tool() -> None:
+    lines = tables.overview(MADE_UP).splitlines()[2:]
+    assert [line.split("`")[1] for line in lines] == [
+        "torch", "olive int8", "optimum vnni", "edgepipe",
+    ]  # fmt: skip
+
+
 def test_a_page_of_the_same_results_is_the_same_page() -> None:
     assert page(MADE_UP) == page(Results.model_validate_json(MADE_UP.model_dump_json()))
 
