@@ -25,6 +25,7 @@ from benchmarks.peers.environments import ROOT
 from benchmarks.peers.lineup import Lineup
 from benchmarks.peers.records import Results
 from benchmarks.peers.tables import results_page
+from benchmarks.peers.texts import rows
 from benchmarks.peers.work import Work
 from edgepipe import __version__, disk
 from edgepipe.errors import EdgepipeError, ExitCode, UsageError
@@ -75,6 +76,8 @@ def compare(given: argparse.Namespace) -> Results:
     begin = time.monotonic()
     lineup = _wanted(QUICK if given.quick else FULL, given.table)
     data = Data(train=given.data / "train.jsonl", test=given.data / "test.jsonl")
+    for file in (data.train, data.test):
+        rows(file)  # refused now, and not after the teacher is trained
     checkpoints = _checkpoints(given, lineup)
     teacher = checkpoints[lineup.models()[0]]
     about = {
