@@ -182,9 +182,15 @@ def _cells(pair: Pair) -> tuple[str, str, str]:
 
 
 def _only(one: Results, two: Results) -> Iterator[str]:
-    """Rows that were measured in one of the runs and not in the other."""
+    """Tables and rows that were measured in one of the runs and not in the other."""
     first, second = _measured(one), _measured(two)
+    tables = {table for table, _ in first} ^ {table for table, _ in second}
+    for name in sorted(tables):
+        where = "one" if any(table == name for table, _ in first) else "two"
+        yield f"the table {code(name)} was measured in run {where} alone"
     for table, arm in sorted(first ^ second):
+        if table in tables:
+            continue
         where = "one" if (table, arm) in first else "two"
         yield f"{code(arm)} of {code(table)} was measured in run {where} alone"
 
