@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.peers import comparison, environments
+from benchmarks.peers.__main__ import _rotten as rotten
 from benchmarks.peers.comparison import Comparison, Data
 from benchmarks.peers.lineup import MAIN, Arm, Lineup, Recipe, Table, Trial
+from benchmarks.peers.records import Crash
 from benchmarks.peers.work import Work
 from edgepipe.errors import StageError
+from tests.benchmarks import peers_results as made_up
 
 ROOT = Path(__file__).parents[2]
 STUB = '''
@@ -234,3 +237,13 @@ def test_a_checkpoint_that_is_none_is_refused_before_anything_runs(tmp_path: Pat
         "from_pretrained reads, with config.json and tokenizer.json\n"
     )
     assert not (tmp_path / "w").exists()
+
+
+def test_a_quick_run_fails_with_anything_that_breaks(capsys: pytest.CaptureFixture[str]) -> None:
+    results = made_up.results()
+    whole = tuple(found.model_copy(update={"crashes": ()}) for found in results.clocks)
+    assert rotten(results.model_copy(update={"clocks": whole})) == 0
+    gone = Crash(arm="edgepipe int8", why="its library is gone", command="")
+    broken = (whole[0].model_copy(update={"crashes": (gone,)}), *whole[1:])
+    assert rotten(results.model_copy(update={"clocks": broken})) == 3
+    assert capsys.readouterr().err == "error: edgepipe int8: its library is gone\n"
