@@ -94,6 +94,7 @@ class Comparison:
         kept = self.work.kept(f"clocks/{table.name}", Clocks)
         if kept:
             return kept
+        singles, batches = self.texts(table)
         crashes = list(broken)
         workers: list[Worker] = []
         reference: list[str] = []
@@ -101,7 +102,8 @@ class Comparison:
             if any(crash.arm == arm.name for crash in broken):
                 continue
             try:
-                labels = self._labels(table, arm)
+                # what it answered to the test split, or answers now to some of its texts
+                labels = self._answers(table, arm, singles[:_TRIED])
                 reference = reference or labels
                 _require_alike(labels, reference)
                 workers.append(self._worker(table, arm))
@@ -109,7 +111,6 @@ class Comparison:
                 crashes.append(Crash(arm=arm.name, why=str(error), command=self._typed(arm)))
         if not workers or workers[0].name != table.arms[0].name:
             raise StageError(f"{table.arms[0].name}, the reference of {table.name}, does not work")
-        singles, batches = self.texts(table)
         found = clocks(
             table.name,
             workers,
@@ -223,10 +224,6 @@ class Comparison:
             return found
         labels: list[str] = known[0]["labels"]
         return labels
-
-    def _labels(self, table: Table, arm: Arm) -> list[str]:
-        """What the arm answered to the test split, or answers now to some of its texts."""
-        return self._answers(table, arm, self.texts(table)[0][:_TRIED])
 
     def _worker(self, table: Table, arm: Arm) -> Worker:
         """The arm as it is timed."""
